@@ -1,0 +1,48 @@
+"""The pod fields that people really set, with Kubernetes' own names and meanings."""
+
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from trainyard_api.base import Column, Model, Name, Text
+
+Quantities = Annotated[dict[str, str | int], Field(max_length=32)]
+Labels = Annotated[dict[str, str], Field(max_length=64)]
+Objects = Annotated[list[dict[str, Any]], Field(max_length=128)]
+
+
+class Resources(Model):
+    """What a pod asks for and may use."""
+
+    requests: Quantities = Field({}, description="Resources reserved: {cpu: 4, memory: 16Gi}.")
+    limits: Quantities = Field({}, description="Resources at most: {nvidia.com/gpu: 8}.")
+
+
+class PodTemplate(Model):
+    """How the pods of a job look. On one machine this is left aside."""
+
+    image: Annotated[str, Field(max_length=512)] | None = Field(None, description="Container image; absent: ours.")
+    image_pull_policy: Annotated[str, Field(pattern="^(Always|IfNotPresent|Never)$", max_length=16)] | None = Field(
+        None, description="Always, IfNotPresent or Never."
+    )
+    image_pull_secrets: Annotated[list[Name], Field(max_length=16)] = Field([], description="Names of pull secrets.")
+    resources: Resources = Field(default_factory=Resources, description="CPU, memory and GPUs of each pod.")
+    node_selector: Labels = Field({}, description="Labels a node must have.")
+    tolerations: Objects = Field([], description="Taints tolerated, as in a pod.")
+    env: Objects = Field([], description="Environment variables, as in a container.")
+    env_from: Objects = Field([], description="Sources of environment variables, as in a container.")
+    volumes: Objects = Field([], description="Volumes, as in a pod.")
+    volume_mounts: Objects = Field([], description="Volume mounts, as in a container.")
+    service_account_name: Name | None = Field(None, description="Service account; absent: the namespace's default.")
+    priority_class_name: Column | None = Field(None, description="Priority class.")
+    scheduler_name: Column | None = Field(None, description="Scheduler; absent: the cluster's default.")
+    labels: Labels = Field({}, description="Labels put on the pods.")
+    annotations: Labels = Field({}, description="Annotations put on the pods.")
+    affinity: Annotated[dict[str, Any], Field(max_length=3)] = Field({}, description="Affinity, as in a pod.")
+    security_context: Annotated[dict[str, Any], Field(max_length=32)] = Field(
+        {}, description="Pod security context; absent: what the restricted Pod Security level wants."
+    )
+    termination_grace_period_seconds: Annotated[int, Field(ge=1, le=3600)] = Field(
+        60, description="Time to write a checkpoint after SIGTERM; 60."
+    )
+    shm_size: Text | None = Field(None, description="Size of /dev/shm; absent: half the memory limit.")

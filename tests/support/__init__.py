@@ -1,0 +1,1 @@
+"""Supporting pieces that tests and benchmarks share."""
