@@ -1,0 +1,69 @@
+# The commands people use. `make help` lists them.
+SHELL := /bin/bash
+.ONESHELL:
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+
+PYTHON ?= python3
+BIN := .venv/bin
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+help: ## list these commands
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
+
+run: .venv/.run ## install what is pinned, then train and publish the digits example
+	trainyard run examples/digits/job.yaml
+
+test: .venv/.dev ## run every test (needs Go for the S3 server and Chromium for the report)
+	PYTHONPATH=tests python -m support.tools go chromium chromedriver
+	PYTHONPATH=tests python -m support.s3_server
+	pytest -n $${TEST_WORKERS:-2} --dist worksteal --cov --cov-report=term:skip-covered $(ARGS)
+
+lint: .venv/.dev ## format check, lint, types, import directions
+	ruff format --check .
+	ruff check .
+	mypy
+	lint-imports
+
+format: .venv/.dev ## format and mend what can be mended
+	ruff format .
+	ruff check --fix .
+
+bench: .venv/.dev ## run every benchmark; each prints a ratio (half an hour on 2 cores)
+	for bench in bench/[a-z]*.py; do echo "== $$bench"; python "$$bench"; done
+
+generate: .venv/.dev ## write the generated files anew: the CRD
+	python -m trainyard_api.crd
+
+lock: .venv/.dev ## pin the newest dependencies that fit pyproject.toml, with hashes
+	pin() { uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --quiet \
+	  --no-emit-index-url --no-emit-find-links "$$@"; }
+	pin pyproject.toml --extra trainer --extra serve --extra build -o requirements/run.txt
+	pin pyproject.toml --extra trainer --extra serve --extra build --extra dev -c requirements/run.txt -o requirements/dev.txt
+	grep -A99 '^uv==' requirements/dev.txt | awk 'NR==1 || /^ +--hash/ {print; next} {exit}' > requirements/uv.txt
+
+clean: ## remove the virtual environment and caches
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage*
+
+# --- installation: uv, pinned by hash like the rest, installs everything else -----------------------------------
+
+.venv/.uv: requirements/uv.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || {
+	  echo "Trainyard needs Python 3.11 or newer as '$(PYTHON)'. Install it (sudo apt-get install python3 python3-venv)," \
+	    "or name another: make $(MAKECMDGOALS) PYTHON=python3.12" >&2; exit 1; }
+	$(PYTHON) -m venv .venv || {
+	  rm -rf .venv; echo "Python's venv module is missing: sudo apt-get install python3-venv" >&2; exit 1; }
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/uv.txt
+	touch $@
+
+.venv/.run: .venv/.uv requirements/run.txt pyproject.toml
+	export VIRTUAL_ENV=$(CURDIR)/.venv
+	uv pip install --quiet --require-hashes -r requirements/run.txt
+	uv pip install --quiet --no-deps --no-build-isolation --editable .
+	touch $@
+
+.venv/.dev: .venv/.run requirements/dev.txt
+	VIRTUAL_ENV=$(CURDIR)/.venv uv pip install --quiet --require-hashes -r requirements/dev.txt
+	touch $@
+
+.PHONY: help run test lint format bench generate lock clean
