@@ -1,0 +1,99 @@
+"""How the bytes of `file://` and `s3://` are reached, by obstore."""
+
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from obstore.store import LocalStore, S3Store
+
+from trainyard_api.errors import TrainyardError
+
+if TYPE_CHECKING:
+    from obstore.store import ClientConfig, RetryConfig, S3Credential
+
+# Refused connections and 503s are retried for about 4 s; a connection that falls silent is given up after 20 s.
+# `timeout` bounds one request with its whole body, so it only has to be long enough for a shard on a slow line.
+_RETRY: "RetryConfig" = {
+    "max_retries": 6,
+    "backoff": {"init_backoff": timedelta(milliseconds=100), "max_backoff": timedelta(seconds=2), "base": 2},
+    "retry_timeout": timedelta(seconds=30),
+}
+_CREDENTIALS_TTL = timedelta(minutes=5)
+
+
+class S3Access:
+    """Credentials, region, endpoint and root certificates for S3, all from one boto3 session.
+
+    So environment, profile, web identity and instance role all work as they do for boto3.
+    """
+
+    def __init__(self, endpoint: str | None, region: str | None) -> None:
+        """Raises TrainyardError if the session is misconfigured or has no credentials."""
+        # Only s3:// pays for this import (0.3 s).
+        import boto3
+        from botocore.exceptions import BotoCoreError
+        from obstore.auth.boto3 import Boto3CredentialProvider
+
+        try:
+            self.session = boto3.Session(region_name=region)
+            self.region = self.session.region_name or "us-east-1"
+            self.provider = Boto3CredentialProvider(self.session, ttl=_CREDENTIALS_TTL)
+            self.endpoint = endpoint or str(self.session.client("s3", region_name=self.region).meta.endpoint_url)
+        except (BotoCoreError, ValueError) as error:
+            raise TrainyardError(
+                f"No credentials for S3: {error}",
+                remedy="Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, AWS_PROFILE, or run under a role.",
+                cause="StorageDenied",
+            ) from error
+
+    def store(self, bucket: str) -> S3Store:
+        """The bucket, by path style: it works with every service and with dots in the name."""
+        secure = self.endpoint.startswith("https://")
+        client: ClientConfig = {
+            "allow_http": not secure,
+            "connect_timeout": "5s",
+            "read_timeout": "20s",
+            "timeout": "10min",
+        }
+        bundle = self.session._session.get_config_variable("ca_bundle")  # AWS_CA_BUNDLE, or the profile's
+        if bundle and secure:
+            client["root_certificate"] = _read_bundle(bundle)
+        return S3Store(
+            bucket,
+            endpoint=self.endpoint,
+            region=self.region,
+            virtual_hosted_style_request=False,
+            # TLS already guards the body on its way: signing it too would halve the speed of uploads.
+            unsigned_payload=secure,
+            credential_provider=self.provider,
+            client_options=client,
+            retry_config=_RETRY,
+        )
+
+    def polars_options(self) -> dict[str, Any]:
+        """`storage_options` for polars, with the credentials as they are now."""
+        credentials: S3Credential = self.provider()
+        token = credentials.get("token")
+        return {
+            "aws_access_key_id": credentials["access_key_id"],
+            "aws_secret_access_key": credentials["secret_access_key"],
+            **({"aws_session_token": token} if token else {}),
+            "aws_endpoint_url": self.endpoint,
+            "aws_region": self.region,
+            "aws_virtual_hosted_style_request": "false",
+            "aws_allow_http": "false" if self.endpoint.startswith("https://") else "true",
+        }
+
+
+def local_store() -> LocalStore:
+    """The file system from its root; folders are made when a file is put into them."""
+    return LocalStore()
+
+
+def _read_bundle(path: str) -> bytes:
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise TrainyardError(
+            f"Can't read the CA bundle: {error.strerror}", path, "Correct AWS_CA_BUNDLE.", cause="StorageUnreachable"
+        ) from error
