@@ -37,7 +37,7 @@ def explain(error: Exception, verb: Verb, url: str) -> Exception:
         return NotFound(url)
     if number in _FULL or code in {"QuotaExceeded", "InsufficientStorage", "XMinioStorageFull"} or "507 " in text:
         return _error("DiskFull", "Storage is full.", url, "Free some space, or raise the quota; then run it again.")
-    if number in {errno.EROFS, errno.EACCES, errno.EPERM} or _denied(error, text):
+    if number in {errno.EROFS, errno.EACCES, errno.EPERM} or _denied(error, code, text):
         return _refused(verb, url, code, text)
     if any(words in text for words in _OUT_OF_REACH) or re.search(r"status code: (5\d\d|429)", text):
         return _error(
@@ -87,9 +87,9 @@ def _error(cause: str, what: str, url: str, remedy: str) -> TrainyardError:
     return TrainyardError(what, url, remedy, code, cause)
 
 
-def _denied(error: Exception, text: str) -> bool:
+def _denied(error: Exception, code: str, text: str) -> bool:
     refused = isinstance(error, PermissionDeniedError | UnauthenticatedError)
-    return refused or re.search(r"status code: 40[13]", text) is not None
+    return refused or code == "AccessDenied" or re.search(r"status code: 40[13]", text) is not None
 
 
 def _os_error(text: str) -> int | None:
@@ -98,8 +98,8 @@ def _os_error(text: str) -> int | None:
 
 
 def _s3_code(text: str) -> str:
-    found = re.search(r"<Code>(\w+)</Code>", text)
-    return found[1] if found else ""
+    found = re.search(r"<Code>(\w+)</Code>|\(code: (\w+)\)", text)
+    return (found[1] or found[2]) if found else ""
 
 
 def _first_line(text: str) -> str:

@@ -1,0 +1,185 @@
+"""A real S3 server for tests: versitygw on a free port of this machine, over a temporary folder.
+
+`python -m support.s3_server` builds the server if it isn't there, and prints where it is.
+"""
+
+import contextlib
+import http.client
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+VERSION = "v1.8.0"
+_PACKAGE = f"github.com/versity/versitygw/cmd/versitygw@{VERSION}"
+_CACHE = Path.home() / ".cache" / "trainyard" / "bin"
+_ACCESS_KEY = "trainyard-tests"
+_SECRET_KEY = "not-a-secret"  # of a server on loopback that lives for one test session
+
+
+def binary() -> Path:
+    """The server's program: $TRAINYARD_VERSITYGW, or the one in the cache, built by Go if need be.
+
+    Raises RuntimeError, naming what to install, if it can't be built.
+    """
+    if named := os.environ.get("TRAINYARD_VERSITYGW"):
+        return Path(named)
+    cached = _CACHE / f"versitygw-{VERSION}"
+    if cached.exists():
+        return cached
+    if not shutil.which("go"):
+        raise RuntimeError("The tests' S3 server is built by Go 1.24 or newer: see https://go.dev/doc/install")
+    _CACHE.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=_CACHE) as folder:
+        build = subprocess.run(
+            ["go", "install", _PACKAGE],
+            env={**os.environ, "GOBIN": folder, "CGO_ENABLED": "0"},
+            capture_output=True,
+            text=True,
+        )
+        if build.returncode:
+            raise RuntimeError(f"Go could not build {_PACKAGE}:\n{build.stderr}")
+        (Path(folder) / "versitygw").replace(cached)  # by one rename: other test processes may be building it too
+    return cached
+
+
+@dataclass
+class S3Server:
+    """A running server. `bucket()` gives a fresh bucket to whoever needs one."""
+
+    endpoint: str
+    access_key: str = _ACCESS_KEY
+    secret_key: str = _SECRET_KEY
+    region: str = "us-east-1"
+    _numbers: Iterator[int] = field(default_factory=lambda: count(1))
+
+    def environment(self) -> dict[str, str]:
+        """The variables by which a process finds this server as its owner."""
+        return _variables(self.endpoint, self.access_key, self.secret_key, self.region)
+
+    def bucket(self) -> str:
+        """The URI of a fresh, empty bucket: s3://name."""
+        name = f"bucket-{next(self._numbers)}"
+        self.client().create_bucket(Bucket=name)
+        return f"s3://{name}"
+
+    def missing_bucket(self) -> str:
+        """The URI of a bucket that does not exist."""
+        return f"s3://missing-{next(self._numbers)}"
+
+    def reader(self, bucket: str) -> dict[str, str]:
+        """The variables of a user who may list and read `bucket` (s3://name), and nothing else."""
+        name = bucket.removeprefix("s3://")
+        user = f"reader-{next(self._numbers)}"
+        admin = [str(binary()), "admin", "-a", self.access_key, "-s", self.secret_key, "--er", self.endpoint]
+        new_user = ["create-user", "--access", user, "--secret", _SECRET_KEY, "--role", "user"]
+        subprocess.run(admin + new_user, check=True, capture_output=True)
+        allowed = {
+            "Effect": "Allow",
+            "Principal": {"AWS": [user]},
+            "Action": ["s3:GetObject", "s3:ListBucket"],
+            "Resource": [f"arn:aws:s3:::{name}", f"arn:aws:s3:::{name}/*"],
+        }
+        policy = json.dumps({"Version": "2012-10-17", "Statement": [allowed]})
+        self.client().put_bucket_policy(Bucket=name, Policy=policy)
+        return _variables(self.endpoint, user, _SECRET_KEY, self.region)
+
+    def stranger(self) -> dict[str, str]:
+        """The variables of somebody who has this server's key but the wrong secret."""
+        return _variables(self.endpoint, self.access_key, "wrong", self.region)
+
+    def client(self) -> Any:
+        """A boto3 client of the owner, for looking behind the code under test."""
+        import boto3
+
+        session = boto3.Session(self.access_key, self.secret_key, region_name=self.region)
+        return session.client("s3", endpoint_url=self.endpoint)
+
+
+@contextlib.contextmanager
+def serve(folder: Path) -> Iterator[S3Server]:
+    """A server over `folder`, on a free port of 127.0.0.1; stopped at the end."""
+    program = binary()
+    for _ in range(5):  # another process may take the port between finding it and using it
+        port = _free_port()
+        with (folder / "versitygw.log").open("ab") as log:
+            process = subprocess.Popen(_command(program, folder, port), stdout=log, stderr=log, env=_environment())
+        try:
+            if _answers(process, port):
+                yield S3Server(f"http://127.0.0.1:{port}")
+                return
+        finally:
+            process.terminate()
+            process.wait(10)
+    raise RuntimeError(f"versitygw doesn't start: {(folder / 'versitygw.log').read_text()[-2000:]}")
+
+
+def _command(program: Path, folder: Path, port: int) -> list[str]:
+    for name in ("buckets", "users", "sidecar"):
+        (folder / name).mkdir(parents=True, exist_ok=True)
+    command = [str(program), "--port", f"127.0.0.1:{port}", "--health", "/health", "--quiet"]
+    command += ["--iam-dir", str(folder / "users"), "posix"]
+    if not _extended_attributes(folder):
+        command += ["--sidecar", str(folder / "sidecar")]
+    return [*command, str(folder / "buckets")]
+
+
+def _environment() -> dict[str, str]:
+    return {**os.environ, "ROOT_ACCESS_KEY": _ACCESS_KEY, "ROOT_SECRET_KEY": _SECRET_KEY, "GOMAXPROCS": "1"}
+
+
+def _extended_attributes(folder: Path) -> bool:
+    """Whether the file system keeps the user attributes in which versitygw stores ETags."""
+    try:
+        os.setxattr(folder, "user.trainyard", b"1")
+    except OSError:
+        return False
+    return True
+
+
+def _answers(process: subprocess.Popen[bytes], port: int) -> bool:
+    """True once the server answers, False if it has ended or is silent for 10 s."""
+    deadline = time.monotonic() + 10
+    while process.poll() is None and time.monotonic() < deadline:
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=1)
+            connection.request("GET", "/health")
+            if connection.getresponse().status == 200:
+                return True
+        time.sleep(0.01)
+    return False
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _variables(endpoint: str, access_key: str, secret_key: str, region: str) -> dict[str, str]:
+    return {
+        "AWS_ENDPOINT_URL": endpoint,
+        "AWS_ACCESS_KEY_ID": access_key,
+        "AWS_SECRET_ACCESS_KEY": secret_key,
+        "AWS_REGION": region,
+        "AWS_DEFAULT_REGION": region,
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "AWS_CONFIG_FILE": os.devnull,
+        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+    }
+
+
+if __name__ == "__main__":
+    try:
+        sys.stdout.write(f"{binary()}\n")
+    except RuntimeError as error:
+        sys.exit(str(error))
