@@ -4,14 +4,41 @@ Every string, list and map is bounded: the API server prices CEL rules by these 
 without end.
 """
 
-from typing import Annotated
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic.alias_generators import to_camel
+from pydantic_core import PydanticCustomError
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What must hold between several fields of a type: checked here in Python, and by the API server in CEL.
+
+    `fields` are the manifest's names, dotted, from the type on; a broken rule is shown at the first one that is given.
+    """
+
+    fields: tuple[str, ...]
+    holds: Callable[[Any], bool]
+    cel: str
+    message: str
+    remedy: str
+
+
+def _add_rules(schema: dict[str, Any], model: type[BaseModel]) -> None:
+    rules: tuple[Rule, ...] = getattr(model, "rules", ())
+    if rules:
+        schema["x-kubernetes-validations"] = [
+            {"rule": rule.cel, "message": f"{rule.message}: {rule.remedy}"} for rule in rules
+        ]
 
 
 class Model(BaseModel):
     """A frozen, strict type: camelCase in manifests, snake_case in code, unknown fields refused."""
+
+    rules: ClassVar[tuple[Rule, ...]] = ()
 
     model_config = ConfigDict(
         extra="forbid",
@@ -23,7 +50,16 @@ class Model(BaseModel):
         serialize_by_alias=True,
         protected_namespaces=(),
         allow_inf_nan=False,
+        json_schema_extra=_add_rules,
     )
+
+    @model_validator(mode="after")
+    def _keep_rules(self) -> Self:
+        broken = [rule for rule in self.rules if not rule.holds(self)]
+        if broken:
+            text = "; ".join(f"{rule.message} ({rule.remedy})" for rule in broken)
+            raise PydanticCustomError("rules", "{text}", {"text": text, "rules": broken})
+        return self
 
 
 Name = Annotated[str, Field(min_length=1, max_length=63, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")]

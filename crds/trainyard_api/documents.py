@@ -141,7 +141,8 @@ class Signature(Model):
     task: Task
     inputs: list[InputSignature]
     outputs: list[OutputSignature] = Field(
-        description="classification: label BYTES [-1], probabilities FP32 [-1, classes]; regression: prediction FP32 [-1]."
+        description="classification: label BYTES [-1], probabilities FP32 [-1, classes]; "
+        "regression: prediction FP32 [-1]."
     )
     classes: list[str] = Field([], description="Names of the classes, by index of the probabilities.")
 
@@ -199,4 +200,4 @@ class Fault(Model):
     exception: str | None = Field(None, description="Type and text of the exception.")
     where: str = ""
     remedy: str = ""
-    last_lines: list[str] = []
+    last_lines: list[str] = Field([], description="End of the rank's output.")

@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from trainyard_api import rules
 from trainyard_api.base import Count, Model, Name, PositiveInt, Seconds, Text, Uri
 from trainyard_api.recipe import Data, Recipe
 from trainyard_api.status import Status
@@ -12,6 +13,8 @@ from trainyard_api.template import PodTemplate
 
 class Elastic(Model):
     """Bounds within which the number of nodes may follow what the cluster has."""
+
+    rules = rules.ELASTIC
 
     min_nodes: Annotated[int, Field(ge=1, le=4096)] = Field(1, description="Fewest nodes to run on; 1.")
     max_nodes: Annotated[int, Field(ge=1, le=4096)] = Field(description="Most nodes to run on.")
@@ -28,7 +31,8 @@ class Storage(Model):
     region: Annotated[str, Field(max_length=64)] | None = Field(None, description="Region; absent: the environment's.")
     credentials_secret: Name | None = Field(
         None,
-        description="Secret with AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; absent: the pod's role. On one machine: the environment, profile or role.",
+        description="Secret with AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; absent: the pod's role. "
+        "On one machine: the environment, profile or role.",
     )
 
 
@@ -68,6 +72,8 @@ class Recovery(Model):
 
 class JobSpec(Model):
     """What a TrainingJob asks for."""
+
+    rules = rules.JOB_SPEC
 
     nodes: Annotated[int, Field(ge=1, le=4096)] = Field(1, description="Nodes wanted now; 1.")
     elastic: Elastic | None = Field(None, description="Absent: exactly `nodes`.")

@@ -4,6 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from trainyard_api import rules
 from trainyard_api.base import Column, Count, Model, PositiveFloat, PositiveInt, Share, Text, Uri
 
 Columns = Annotated[list[Column], Field(max_length=4096)]
@@ -21,12 +22,15 @@ class GivenSplits(Model):
 class Split(Model):
     """How one data set is divided into training, validation and test."""
 
+    rules = rules.SPLIT
+
     validation: Annotated[float, Field(ge=0, lt=1)] = Field(0.1, description="Share of samples for validation; 0.1.")
     test: Annotated[float, Field(ge=0, lt=1)] = Field(0.2, description="Share of samples for the test; 0.2.")
     seed: Count = Field(0, description="Seed of the random division; 0.")
     key: Column | None = Field(
         None,
-        description="Column whose hash decides the split, so that rows which share a value stay together; absent: rows are divided at random.",
+        description="Column whose hash decides the split, so that rows which share a value stay together; "
+        "absent: rows are divided at random.",
     )
     stratify: bool = Field(False, description="Keep the share of every class the same in each split; false.")
 
@@ -34,9 +38,12 @@ class Split(Model):
 class Data(Model):
     """Where samples come from and what they mean."""
 
+    rules = rules.DATA
+
     uri: Uri | None = Field(
         None,
-        description="File, folder or pattern: s3://bucket/digits/*.parquet, file:///data/x.csv, or a path relative to the manifest (on a cluster: to storage.uri).",
+        description="File, folder or pattern: s3://bucket/digits/*.parquet, file:///data/x.csv, or a path relative to "
+        "the manifest (on a cluster: to storage.uri).",
     )
     splits: GivenSplits | None = Field(None, description="Given splits, instead of uri.")
     format: Literal["auto", "csv", "parquet", "jsonl", "webdataset", "images"] = Field(
@@ -44,7 +51,8 @@ class Data(Model):
     )
     target: Column | None = Field(
         None,
-        description="Column to predict; for webdataset the extension that holds the class (cls); images take the folder's name.",
+        description="Column to predict; for webdataset the extension that holds the class (cls); "
+        "images take the folder's name.",
     )
     task: Literal["auto", "binary", "multiclass", "regression"] = Field(
         "auto", description="What is predicted; auto decides by the target's type and values."
@@ -71,6 +79,8 @@ class Missing(Model):
 class Outliers(Model):
     """What is done about numbers far from the rest. Bounds are fitted on the training split."""
 
+    rules = rules.OUTLIERS
+
     method: Literal["none", "iqr", "zscore"] = Field(
         "none", description="iqr: quartiles -/+ factor x their range; zscore: mean -/+ factor x deviation; none."
     )
@@ -95,7 +105,8 @@ class Prepare(Model):
     outliers: Outliers = Field(default_factory=Outliers, description="Outliers.")
     scale: Literal["none", "standard", "minmax", "symmetric", "robust"] = Field(
         "standard",
-        description="standard: mean 0 and deviation 1; minmax: [0, 1]; symmetric: [-1, 1]; robust: median 0 and quartile range 1.",
+        description="standard: mean 0 and deviation 1; minmax: [0, 1]; symmetric: [-1, 1]; "
+        "robust: median 0 and quartile range 1; none. standard if absent.",
     )
     categories: Literal["onehot", "ordinal"] = Field("onehot", description="How categories become numbers; onehot.")
     max_categories: Annotated[int, Field(ge=2, le=10_000)] = Field(
@@ -109,6 +120,8 @@ class Prepare(Model):
 
 class ModelSpec(Model):
     """Which network is trained."""
+
+    rules = rules.MODEL_SPEC
 
     type: Annotated[str, Field(max_length=256, pattern=r"^([a-z][a-z0-9]*|[A-Za-z_][\w.]*:[A-Za-z_]\w*)$")] = Field(
         "mlp", description="mlp, cnn, or a class of your own as module:Class."
@@ -130,6 +143,8 @@ class ModelSpec(Model):
 
 class Optimizer(Model):
     """The optimiser and its constants."""
+
+    rules = rules.OPTIMIZER
 
     type: Literal["sgd", "adam", "adamw"] = Field("adamw", description="adamw, adam or sgd.")
     learning_rate: PositiveFloat = Field(0.001, description="Learning rate after the warm-up; 0.001.")
@@ -154,8 +169,19 @@ class Schedule(Model):
 class EarlyStopping(Model):
     """Stop when a validation metric no longer improves, and keep the best weights."""
 
-    metric: Annotated[str, Field(max_length=64, pattern=r"^validation/[A-Za-z0-9]+$")] = Field(
-        "validation/loss", description="Metric to watch: validation/loss, validation/accuracy, validation/f1, ..."
+    metric: Literal[
+        "validation/loss",
+        "validation/accuracy",
+        "validation/precision",
+        "validation/recall",
+        "validation/f1",
+        "validation/rocAuc",
+        "validation/logLoss",
+        "validation/mse",
+        "validation/mae",
+        "validation/r2",
+    ] = Field(
+        "validation/loss", description="Metric to watch, of the validation split; validation/loss fits every task."
     )
     patience: PositiveInt = Field(5, description="Epochs without improvement before the stop; 5.")
     min_delta: Annotated[float, Field(ge=0)] = Field(0.0, description="Smallest change that counts; 0.")
@@ -163,6 +189,8 @@ class EarlyStopping(Model):
 
 class Train(Model):
     """How the network is trained."""
+
+    rules = rules.TRAIN
 
     epochs: PositiveInt = Field(10, description="Passes over the training split; 10.")
     batch_size: PositiveInt = Field(64, description="Samples per optimiser step over all processes; 64.")
@@ -198,6 +226,8 @@ class Export(Model):
 
 class Recipe(Model):
     """From raw data to a published model, step by step."""
+
+    rules = rules.RECIPE
 
     data: Data = Field(description="The data.")
     prepare: Prepare = Field(default_factory=Prepare, description="Cleaning and scaling.")

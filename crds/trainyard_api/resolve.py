@@ -1,0 +1,82 @@
+"""From a TrainingJob to a job that can be launched on this machine."""
+
+import uuid
+from pathlib import Path
+
+from trainyard_api.documents import ResolvedJob
+from trainyard_api.errors import TrainyardError
+from trainyard_api.hardware import room_for_processes
+from trainyard_api.job import JobSpec, TrainingJob
+from trainyard_api.recipe import Data
+
+RUNS = "trainyard-runs"
+
+
+def resolve_job(job: TrainingJob, folder: Path, storage_uri: str | None = None) -> ResolvedJob:
+    """`job` as it runs on this machine.
+
+    :param folder: folder of the manifest; relative URIs in it start there
+    :param storage_uri: URI or path that goes before spec.storage.uri; neither: ./trainyard-runs
+    :raises TrainyardError: more processes than samples in a batch
+    """
+    folder = folder.resolve()
+    spec = job.spec
+    if storage_uri:
+        uri = absolute(storage_uri, Path.cwd())
+    else:
+        uri = absolute(spec.storage.uri, folder) if spec.storage.uri else absolute(RUNS, Path.cwd())
+    processes = min(spec.nodes * _processes_per_node(spec), room_for_processes())
+    _check_batch(spec, processes)
+    return ResolvedJob(
+        name=job.metadata.name,
+        namespace=job.metadata.namespace,
+        uid=str(uuid.uuid5(uuid.NAMESPACE_URL, f"{uri}/{job.metadata.namespace}/{job.metadata.name}")),
+        spec=_absolute_spec(spec, folder, uri),
+        nodes=1,
+        processesPerNode=processes,
+        folder=str(folder),
+    )
+
+
+def absolute(uri: str, folder: Path) -> str:
+    """`uri` as it is if it has a scheme, else file:// with the path from `folder` on; patterns stay as they are."""
+    if "://" in uri:
+        return uri
+    return f"file://{Path(folder, uri).as_posix() if uri != '.' else folder.as_posix()}"
+
+
+def _processes_per_node(spec: JobSpec) -> int:
+    if spec.processes_per_node != "auto":
+        return spec.processes_per_node
+    asked = str(spec.template.resources.limits.get("nvidia.com/gpu", "1"))
+    return max(1, int(asked)) if asked.isdigit() else 1
+
+
+def _check_batch(spec: JobSpec, processes: int) -> None:
+    if spec.recipe and spec.recipe.train.batch_size < processes:
+        raise TrainyardError(
+            f"a batch of {spec.recipe.train.batch_size} can't be divided over {processes} processes",
+            "spec.recipe.train.batchSize",
+            f"raise it to at least {processes}, or lower spec.processesPerNode",
+            cause="BatchTooSmall",
+        )
+
+
+def _absolute_spec(spec: JobSpec, folder: Path, storage_uri: str) -> JobSpec:
+    recipe, script = spec.recipe, spec.script
+    if recipe:
+        recipe = recipe.model_copy(update={"data": _absolute_data(recipe.data, folder)})
+    if script:
+        source = absolute(script.source, folder) if script.source else None
+        data = _absolute_data(script.data, folder) if script.data else None
+        script = script.model_copy(update={"source": source, "data": data})
+    storage = spec.storage.model_copy(update={"uri": storage_uri})
+    return spec.model_copy(update={"storage": storage, "recipe": recipe, "script": script})
+
+
+def _absolute_data(data: Data, folder: Path) -> Data:
+    if data.splits:
+        given = data.splits.model_dump(by_alias=False, exclude_none=True)
+        update = {split: absolute(uri, folder) for split, uri in given.items()}
+        return data.model_copy(update={"splits": data.splits.model_copy(update=update)})
+    return data.model_copy(update={"uri": absolute(data.uri, folder) if data.uri else None})
