@@ -1,0 +1,163 @@
+"""The HTTP interface: Open Inference Protocol v2 over REST, health and metrics, on Starlette."""
+
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from importlib.metadata import version
+
+from starlette.applications import Starlette
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
+
+from trainyard_server.batcher import Batcher, QueueFull
+from trainyard_server.metrics import ServerMetrics
+from trainyard_server.model import InferenceModel
+from trainyard_server.request import RequestError, decode, decompress
+from trainyard_server.response import error_response, infer_response, json_response, model_metadata, server_metadata
+from trainyard_server.settings import Settings
+
+log = logging.getLogger(__name__)
+Handler = Callable[[Request], Awaitable[Response]]
+
+
+class ModelApp:
+    """Answers for one model. `ready` is taken back when the server is about to end."""
+
+    def __init__(self, model: InferenceModel, settings: Settings) -> None:
+        self.ready = True
+        self._model = model
+        self._settings = settings
+        self._buffered = 0
+        self._batcher = Batcher(
+            model.run,
+            settings.max_batch_rows,
+            settings.max_queue_requests,
+            lambda rows: self.metrics.batch_rows.observe(rows),
+        )
+        self.metrics = ServerMetrics(model.signature, lambda: len(self._batcher))
+        self.asgi = Starlette(routes=self._routes())
+
+    def close(self) -> None:
+        """Let the model's thread end."""
+        self._batcher.close()
+
+    def _routes(self) -> list[Route]:
+        table: list[tuple[str, str, str, Handler]] = [
+            ("POST", "infer", "/v2/models/{name}/infer", self._infer),
+            ("POST", "infer", "/v2/models/{name}/versions/{version}/infer", self._infer),
+            ("GET", "live", "/v2/health/live", self._live),
+            ("GET", "ready", "/v2/health/ready", self._ready),
+            ("GET", "metadata", "/v2", self._server),
+            ("GET", "metadata", "/v2/models/{name}", self._metadata),
+            ("GET", "metadata", "/v2/models/{name}/versions/{version}", self._metadata),
+            ("GET", "ready", "/v2/models/{name}/ready", self._model_ready),
+            ("GET", "ready", "/v2/models/{name}/versions/{version}/ready", self._model_ready),
+            ("GET", "metrics", "/metrics", self._metrics),
+        ]
+        routes = [Route(path, _Endpoint(self, name, method, handler)) for method, name, path, handler in table]
+        return [*routes, Route("/{path:path}", _Endpoint(self, "other", "", self._unknown))]
+
+    async def _live(self, request: Request) -> Response:
+        return json_response({"live": True})
+
+    async def _ready(self, request: Request) -> Response:
+        if not self.ready:
+            raise RequestError(503, "the server is about to end")
+        return json_response({"ready": True})
+
+    async def _server(self, request: Request) -> Response:
+        return json_response(server_metadata(version("trainyard")))
+
+    async def _metadata(self, request: Request) -> Response:
+        self._check_model(request)
+        return json_response(model_metadata(self._model.signature))
+
+    async def _model_ready(self, request: Request) -> Response:
+        self._check_model(request)
+        if not self.ready:
+            raise RequestError(503, "the server is about to end")
+        return json_response({"name": self._model.signature.name, "ready": True})
+
+    async def _metrics(self, request: Request) -> Response:
+        return Response(self.metrics.exposition(), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+    async def _unknown(self, request: Request) -> Response:
+        raise RequestError(404, f"there is nothing at {request.url.path[:200]}")
+
+    def _check_model(self, request: Request) -> None:
+        signature = self._model.signature
+        name, wanted = request.path_params["name"], request.path_params.get("version", signature.version)
+        if name != signature.name:
+            raise RequestError(404, f"there is no model {name[:80]!r} here; {signature.name!r} is")
+        if wanted != signature.version:
+            raise RequestError(404, f"model {name!r} has no version {wanted[:80]!r} here; {signature.version!r} is")
+
+    async def _infer(self, request: Request) -> Response:
+        self._check_model(request)
+        with self.metrics.in_flight.track_inprogress():
+            headers = request.headers
+            body = await self._body(request)
+            try:
+                body = decompress(body, headers.get("content-encoding", "").lower(), self._settings.max_body_bytes)
+                infer = decode(self._model, body, headers.get("inference-header-content-length"))
+                answers = await self._batcher.infer(infer.inputs, infer.rows)
+            except QueueFull as error:
+                raise RequestError(503, "too many requests wait for the model") from error
+            return infer_response(self._model, infer, answers, headers.get("accept-encoding", ""))
+
+    async def _body(self, request: Request) -> bytes:
+        limit = self._settings.max_body_bytes
+        declared = request.headers.get("content-length", "")
+        if declared.isdigit() and int(declared[:20]) > limit:
+            raise RequestError(413, f"body is larger than {limit} bytes")
+        parts: list[bytes] = []
+        size = 0
+        try:
+            async for part in request.stream():
+                parts.append(part)
+                size += len(part)
+                self._buffered += len(part)
+                if size > limit:
+                    raise RequestError(413, f"body is larger than {limit} bytes")
+                if self._buffered > self._settings.max_buffered_bytes:
+                    raise RequestError(503, "too many bodies are being received")
+        finally:
+            self._buffered -= size
+        return b"".join(parts)
+
+
+class _Endpoint:
+    """Turns a handler into an ASGI app: the method checked, every failure a JSON answer, every answer counted."""
+
+    def __init__(self, app: ModelApp, route: str, method: str, handler: Handler) -> None:
+        self._app = app
+        self._route = route
+        self._method = method
+        self._handler = handler
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        start = time.perf_counter()
+        response = await self._answer(Request(scope, receive), scope["method"])
+        if response is None:
+            return
+        if not self._app.ready:
+            response.headers["connection"] = "close"  # a client that keeps its connection should find another server
+        await response(scope, receive, send)
+        self._app.metrics.answered(self._route, response.status_code, time.perf_counter() - start)
+
+    async def _answer(self, request: Request, method: str) -> Response | None:
+        if self._method not in ("", method) and (method, self._method) != ("HEAD", "GET"):
+            response = error_response(RequestError(405, f"{method} isn't allowed here; {self._method} is"))
+            response.headers["allow"] = self._method
+            return response
+        try:
+            return await self._handler(request)
+        except RequestError as error:
+            return error_response(error)
+        except ClientDisconnect:
+            return None
+        except Exception:
+            log.exception("a request failed")
+            return error_response(RequestError(500, "the server failed; its log says why"))

@@ -1,0 +1,111 @@
+"""Dynamic batching without a delay of its own: requests wait only while a run is active, then run together."""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+
+from trainyard_server.tensors import Tensor
+
+Arrays = dict[str, Tensor]
+
+
+class QueueFull(Exception):
+    """More requests wait for a run than the queue may hold."""
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """One request's arrays, [rows, ...] each, and where its answer goes."""
+
+    inputs: Arrays
+    rows: int
+    answer: "asyncio.Future[Arrays]"
+
+
+class Batcher:
+    """Runs requests in one thread, as many at once as have come while the last run was active."""
+
+    def __init__(
+        self,
+        run: Callable[[Arrays], Arrays],
+        max_rows: int,
+        max_requests: int,
+        on_run: Callable[[int], None] = lambda rows: None,
+    ) -> None:
+        self._run = run
+        self._max_rows = max_rows
+        self._max_requests = max_requests
+        self._on_run = on_run
+        self._queue: deque[Waiting] = deque()
+        self._active = False
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="onnxruntime")
+
+    def __len__(self) -> int:
+        """Requests that wait."""
+        return len(self._queue)
+
+    async def infer(self, inputs: Arrays, rows: int) -> Arrays:
+        """Answer for `rows` rows, batched with whoever waits too; QueueFull if too many do."""
+        if len(self._queue) >= self._max_requests:
+            raise QueueFull
+        waiting = Waiting(inputs, rows, asyncio.get_running_loop().create_future())
+        self._queue.append(waiting)
+        if not self._active:
+            self._start()
+        return await waiting.answer
+
+    def close(self) -> None:
+        """Let the thread end."""
+        self._thread.shutdown(wait=False, cancel_futures=True)
+
+    def _start(self) -> None:
+        batch = self._take()
+        self._active = bool(batch)
+        if not batch:
+            return
+        loop = asyncio.get_running_loop()
+        self._on_run(sum(waiting.rows for waiting in batch))
+        run = loop.run_in_executor(self._thread, self._run_batch, batch)
+        run.add_done_callback(lambda done: self._finish(batch, done.result()))
+
+    def _take(self) -> list[Waiting]:
+        """Requests from the queue's head that fit together; a large one goes alone. Those given up are left out."""
+        batch: list[Waiting] = []
+        rows = 0
+        while self._queue and (not batch or rows + self._queue[0].rows <= self._max_rows):
+            waiting = self._queue.popleft()
+            if not waiting.answer.done():
+                batch.append(waiting)
+                rows += waiting.rows
+        return batch
+
+    def _run_batch(self, batch: list[Waiting]) -> list[Arrays | Exception]:
+        try:
+            if len(batch) == 1:
+                return [self._run(batch[0].inputs)]
+            together = {name: np.concatenate([w.inputs[name] for w in batch]) for name in batch[0].inputs}
+            return list(_divide(self._run(together), [w.rows for w in batch]))
+        except Exception as error:  # noqa: BLE001 - onnxruntime's errors share no base class
+            if len(batch) == 1:
+                return [error]
+        return [answer for waiting in batch for answer in self._run_batch([waiting])]  # one must not fail the others
+
+    def _finish(self, batch: list[Waiting], answers: list[Arrays | Exception]) -> None:
+        self._start()
+        for waiting, answer in zip(batch, answers, strict=True):
+            if waiting.answer.done():  # its client has gone
+                continue
+            if isinstance(answer, Exception):
+                waiting.answer.set_exception(answer)
+            else:
+                waiting.answer.set_result(answer)
+
+
+def _divide(outputs: Arrays, rows: list[int]) -> list[Arrays]:
+    ends = np.cumsum(rows)[:-1]
+    pieces = {name: np.split(array, ends) for name, array in outputs.items()}
+    return [{name: parts[i] for name, parts in pieces.items()} for i in range(len(rows))]
