@@ -29,10 +29,9 @@ class Rule:
 
 def _add_rules(schema: dict[str, Any], model: type[BaseModel]) -> None:
     rules: tuple[Rule, ...] = getattr(model, "rules", ())
-    if rules:
-        schema["x-kubernetes-validations"] = [
-            {"rule": rule.cel, "message": f"{rule.message}: {rule.remedy}"} for rule in rules
-        ]
+    written = [{"rule": rule.cel, "message": f"{rule.message}: {rule.remedy}"} for rule in rules if rule.cel]
+    if written:
+        schema["x-kubernetes-validations"] = written
 
 
 class Model(BaseModel):
@@ -62,7 +61,9 @@ class Model(BaseModel):
         return self
 
 
-Name = Annotated[str, Field(min_length=1, max_length=63, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")]
+NAME = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"  # DNS label, RFC 1123
+
+Name = Annotated[str, Field(min_length=1, max_length=63, pattern=NAME)]
 Text = Annotated[str, Field(max_length=1024)]
 Column = Annotated[str, Field(min_length=1, max_length=256)]
 Uri = Annotated[str, Field(min_length=1, max_length=1024)]

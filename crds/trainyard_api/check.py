@@ -1,15 +1,14 @@
 """Checking a manifest's values against the types, until every problem is found."""
 
-import copy
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, get_args
 
 from pydantic import ValidationError
 
 from trainyard_api import API_VERSION
-from trainyard_api.base import Rule
+from trainyard_api.base import Model, Rule
 from trainyard_api.job import TrainingJob
-from trainyard_api.problems import Problem, missing_field, shown, unknown_field, wrong_value
+from trainyard_api.problems import Problem, meant, missing_field, shown, unknown_field, wrong_value
 from trainyard_api.schema import structural
 from trainyard_api.source import Location, Source
 
@@ -17,11 +16,7 @@ KIND = "TrainingJob"
 
 
 def check(source: Source) -> list[Problem]:
-    """Every problem of the values in `source`; none: TrainingJob takes them.
-
-    Pydantic leaves out a type's rules while one of its fields is wrong. So what is wrong is taken out of a copy, and
-    the copy is checked again; rules that read what was taken out say nothing.
-    """
+    """Every problem of the values in `source`; none: TrainingJob takes them."""
     value = source.value
     if not isinstance(value, dict):
         remedy = f"begin with `apiVersion: {API_VERSION}` and `kind: {KIND}`"
@@ -29,73 +24,36 @@ def check(source: Source) -> list[Problem]:
     if value.get("kind") not in (None, KIND):
         remedy = f"`trainyard` takes kind: {KIND}"
         return [Problem(source.place(("kind",)), ("kind",), f"{shown(value['kind'])} is not a {KIND}", remedy)]
-    problems: dict[tuple[Location, str], Problem] = {}
-    removed: set[Location] = set()
-    copied = copy.deepcopy(value)
-    while found := _errors(copied):
-        for error in found:
-            if not error.reads(removed):
-                problem = error.problem(source)
-                problems.setdefault((problem.location, problem.what), problem)
-        if not _remove(copied, found, removed):
-            break
-    return list(problems.values())
+    problems = _wrong_fields(source)
+    bad = {problem.location for problem in problems} | set(_meant(problems, value))
+    return problems + [_rule_problem(source, location, rule) for location, rule in _broken(TrainingJob, value, (), bad)]
 
 
-@dataclass(frozen=True)
-class _Error:
-    """One of pydantic's errors, with its place in the manifest."""
-
-    type: str
-    location: Location
-    value: Any
-    said: str
-    rule: Rule | None = None
-    given: tuple[Location, ...] = ()  # fields of the rule that the manifest gives
-
-    def reads(self, removed: set[Location]) -> bool:
-        """Whether it is about something that was taken out before."""
-        fields = [self.location]
-        if self.rule:
-            fields = [(*self.location, *name.split(".")) for name in self.rule.fields]
-        return any(field[: len(gone)] == gone for field in fields for gone in removed)
-
-    def problem(self, source: Source) -> Problem:
-        schema = structural(TrainingJob)
-        if self.rule:
-            at = self.given[0] if self.given else self.location
-            return Problem(source.place(at), at, self.rule.message, self.rule.remedy)
-        if self.type == "missing":
-            what, remedy = missing_field(schema, self.location)
-        elif self.type == "extra_forbidden":
-            what, remedy = unknown_field(schema, self.location)
-        else:
-            what, remedy = wrong_value(schema, self.location, self.value, self.said)
-        return Problem(source.place(self.location), self.location, what, remedy)
-
-
-def _errors(value: dict[str, Any]) -> list[_Error]:
+def _wrong_fields(source: Source) -> list[Problem]:
+    """What pydantic finds: fields that are unknown, missing, of the wrong type, or out of bounds."""
     try:
-        TrainingJob.model_validate(value)
+        TrainingJob.model_validate(source.value)
     except ValidationError as invalid:
-        found: list[_Error] = []
+        schema = structural(TrainingJob)
+        problems: dict[Location, Problem] = {}
         for error in invalid.errors(include_url=False):
-            location = _location(error["loc"], value)
-            said = error["msg"].removeprefix("Input should be ").removeprefix("a valid ")
-            if error["type"] != "rules":
-                found.append(_Error(error["type"], location, error["input"], said))
-            for rule in error.get("ctx", {}).get("rules", []):
-                names = [(*location, *name.split(".")) for name in rule.fields]
-                given = tuple(name for name in names if _has(value, name))
-                found.append(_Error("rule", location, None, said, rule, given))
+            location = _location(error["loc"], source.value)
+            match error["type"]:
+                case "rules":
+                    continue
+                case "missing":
+                    what, remedy = missing_field(schema, location)
+                case "extra_forbidden":
+                    what, remedy = unknown_field(schema, location)
+                case _:
+                    said = error["msg"].removeprefix("Input should be ").removeprefix("a valid ")
+                    what, remedy = wrong_value(schema, location, error["input"], said)
+            problems.setdefault(location, Problem(source.place(location), location, what, remedy))
         # A union fails once for each of its types: the error that goes deepest belongs to the type that was meant.
-        deeper = [error.location for error in found]
-        return [error for error in found if error.rule or not _under(error.location, deeper)]
+        return [
+            problem for location, problem in problems.items() if not any(_within(deep, location) for deep in problems)
+        ]
     return []
-
-
-def _under(location: Location, others: list[Location]) -> bool:
-    return any(len(other) > len(location) and other[: len(location)] == location for other in others)
 
 
 def _location(loc: tuple[int | str, ...], value: Any) -> Location:
@@ -113,7 +71,19 @@ def _location(loc: tuple[int | str, ...], value: Any) -> Location:
     return tuple(location)
 
 
-def _has(value: Any, location: Location) -> bool:
+def _within(inner: Location, outer: Location) -> bool:
+    return len(inner) > len(outer) and inner[: len(outer)] == outer
+
+
+def _meant(problems: list[Problem], value: Any) -> Iterator[Location]:
+    """Fields that a misspelt one stands for: that they're missing isn't said besides."""
+    for problem in problems:
+        guess = meant(structural(TrainingJob), problem.location)
+        if guess and not _given(value, guess):
+            yield guess
+
+
+def _given(value: Any, location: Location) -> bool:
     for part in location:
         if not isinstance(value, dict) or part not in value:
             return False
@@ -121,28 +91,51 @@ def _has(value: Any, location: Location) -> bool:
     return True
 
 
-def _remove(value: dict[str, Any], errors: list[_Error], removed: set[Location]) -> bool:
-    """Take what is wrong out of `value`; False if there was nothing more to take out."""
-    doubtful: set[Location] = set()
-    for error in errors:
-        if error.rule:
-            doubtful.update(error.given or [error.location])
-        elif error.type != "missing":
-            doubtful.add(error.location)
-    # A type without a field that it must have goes as a whole, once everything else in it has been looked at.
-    doubtful = doubtful or {error.location[:-1] for error in errors}
-    gone = [location for location in map(_outside_lists, doubtful) if location and _take_out(value, location)]
-    removed.update(gone)
-    return bool(gone)
+def _broken(model: type[Model], value: Any, location: Location, bad: set[Location]) -> Iterator[tuple[Location, Rule]]:
+    """Rules that don't hold, those that read a bad field left aside.
+
+    Pydantic leaves out every rule of a type while anything in it is wrong; so the types are built here without checks.
+    """
+    for name, inner in _submodels(model):
+        if isinstance(value.get(name), dict) and (*location, name) not in bad:
+            yield from _broken(inner, value[name], (*location, name), bad)
+    built = _built(model, value, location, bad)
+    for rule in model.rules:
+        fields = [(*location, *name.split(".")) for name in rule.fields]
+        if not any(_doubtful(field, bad) for field in fields) and not rule.holds(built):
+            yield location, rule
 
 
-def _outside_lists(location: Location) -> Location:
-    while location and isinstance(location[-1], int):
-        location = location[:-1]
-    return location
+def _submodels(model: type[Model]) -> Iterator[tuple[str, type[Model]]]:
+    for field in model.model_fields.values():
+        for kind in (field.annotation, *get_args(field.annotation)):
+            if isinstance(kind, type) and issubclass(kind, Model):
+                yield str(field.alias), kind
 
 
-def _take_out(value: Any, location: Location) -> bool:
-    for part in location[:-1]:
-        value = value.get(part) if isinstance(value, dict) else None
-    return isinstance(value, dict) and value.pop(location[-1], value) is not value
+def _built(model: type[Model], value: Any, location: Location, bad: set[Location]) -> Model:
+    given = {name: inner for name, inner in value.items() if (*location, name) not in bad}
+    for name, inner in _submodels(model):
+        if isinstance(given.get(name), dict):
+            given[name] = _built(inner, given[name], (*location, name), bad)
+    return model.model_construct(**given)
+
+
+def _doubtful(field: Location, bad: set[Location]) -> bool:
+    """Whether the field, something above it or one of its list's values is bad."""
+    inside = {other[:-1] for other in bad if other and isinstance(other[-1], int)}
+    return any(field[: len(other)] == other for other in bad | inside)
+
+
+def _rule_problem(source: Source, location: Location, rule: Rule) -> Problem:
+    fields = [(*location, *name.split(".")) for name in rule.fields]
+    given = [field for field in fields if _given(source.value, field)]
+    values = ", ".join(f"{field[-1]}: {shown(_get(source.value, field))}" for field in given)
+    at = given[0] if given else location
+    return Problem(source.place(at), at, f"{rule.message} ({values})" if values else rule.message, rule.remedy)
+
+
+def _get(value: Any, location: Location) -> Any:
+    for part in location:
+        value = value[part]
+    return value

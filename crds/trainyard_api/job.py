@@ -8,7 +8,7 @@ from trainyard_api import rules
 from trainyard_api.base import Count, Model, Name, PositiveInt, Seconds, Text, Uri
 from trainyard_api.recipe import Data, Recipe
 from trainyard_api.status import Status
-from trainyard_api.template import PodTemplate
+from trainyard_api.template import Annotations, Labels, PodTemplate
 
 
 class Elastic(Model):
@@ -100,8 +100,8 @@ class Metadata(Model):
 
     name: Name = Field(description="Name of the job.")
     namespace: Name = Field("default", description="Namespace; default.")
-    labels: Annotated[dict[str, str], Field(max_length=64)] = Field({}, description="Labels.")
-    annotations: Annotated[dict[str, str], Field(max_length=64)] = Field({}, description="Annotations.")
+    labels: Labels = Field({}, description="Labels.")
+    annotations: Annotations = Field({}, description="Annotations.")
 
 
 class TrainingJob(Model):

@@ -35,6 +35,6 @@ def _line(problem: Problem) -> tuple[int, str]:
 
 def _repeated(source: Source) -> list[Problem]:
     return [
-        Problem(place, location, f"given twice, first at {source.places[location]}", "keep one of the two")
-        for location, place in source.repeated
+        Problem(second, location, f"given twice, first at {first}", "keep one of the two")
+        for location, first, second in source.repeated
     ]

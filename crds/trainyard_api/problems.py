@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from trainyard_api.base import NAME
 from trainyard_api.schema import Schema
 from trainyard_api.source import Location
 
@@ -59,14 +60,20 @@ def shown(value: Any) -> str:
     return text if len(text) <= 80 else f"{text[:77]}..."
 
 
+def meant(schema: Schema, location: Location) -> Location | None:
+    """The field that an unknown field's name probably stands for."""
+    guess = nearest(str(location[-1]), schema_at(schema, location[:-1]).get("properties", {}))
+    return (*location[:-1], guess) if guess else None
+
+
 def unknown_field(schema: Schema, location: Location) -> tuple[str, str]:
     """What and remedy for a field that isn't known."""
     name = str(location[-1])
     known = schema_at(schema, location[:-1]).get("properties", {})
     elsewhere = [dotted((*found, name)) for found in _owners(schema, name) if found[:1] != ("status",)]
-    guess = nearest(name, known)
+    guess = meant(schema, location)
     if guess:
-        return "unknown field", f"did you mean {guess}?"
+        return "unknown field", f"did you mean {guess[-1]}?"
     if elsewhere:
         return "unknown field here", f"it belongs to {' or '.join(elsewhere[:3])}"
     return "unknown field", f"remove it; known here: {', '.join(known)}"
@@ -147,12 +154,11 @@ _UNBOUNDED = 2_147_483_647
 
 
 def _range(node: Schema) -> str:
-    parts = []
-    if "minimum" in node:
-        parts.append(f"{'above' if node.get('exclusiveMinimum') else 'of at least'} {node['minimum']}")
-    if node.get("maximum", _UNBOUNDED) != _UNBOUNDED:
-        parts.append(f"{'below' if node.get('exclusiveMaximum') else 'at most'} {node['maximum']}")
-    return " " + " and ".join(parts) if parts else ""
+    low = f"{'above' if node.get('exclusiveMinimum') else 'of at least'} {node['minimum']}" if "minimum" in node else ""
+    high = f"{'below' if node.get('exclusiveMaximum') else 'at most'} {node['maximum']}" if "maximum" in node else ""
+    if node.get("maximum") == _UNBOUNDED:
+        high = ""
+    return "".join([f" {low}" if low else "", " and" if low and high else "", f" {high}" if high else ""])
 
 
 def _length(node: Schema, bound: str, unit: str) -> str:
@@ -163,4 +169,6 @@ def _length(node: Schema, bound: str, unit: str) -> str:
 
 
 def _pattern(node: Schema) -> str:
+    if node.get("pattern") == NAME:
+        return ": a-z, 0-9 and -, the first and the last no -"
     return f" that matches {node['pattern']}" if "pattern" in node else ""

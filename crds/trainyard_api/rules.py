@@ -1,6 +1,7 @@
 """What must hold between several fields. Each rule is written twice: in Python, and in CEL for the API server.
 
-In CEL a field that is absent has no value, so each rule names the default again. test_rules.py holds both together.
+In CEL a field that is absent has no value, so each rule names the default again. A rule with empty CEL is left to
+Python: the API server can't look into a field that takes words and lists alike.
 """
 
 import re

@@ -13,7 +13,6 @@ Schema = dict[str, Any]
 _KEPT = (
     "description",
     "type",
-    "nullable",
     "enum",
     "pattern",
     "minimum",
@@ -67,11 +66,12 @@ def _inlined(raw: Schema, definitions: Schema) -> Schema:
 
 
 def _union(raw: Schema, variants: list[Schema]) -> Schema:
-    """One object without anyOf. What can't be said by type and bounds is said in CEL, or left to our own check."""
+    """One object without anyOf. What can't be said by type and bounds is said in CEL, or left to our own check.
+
+    Null isn't declared: the API server then takes it as absent, which is what it means, and has() in CEL is exact.
+    """
     outer = {name: value for name, value in raw.items() if name != "anyOf"}
     typed = [variant for variant in variants if variant.get("type") != "null"]
-    if len(typed) < len(variants):
-        outer["nullable"] = True
     if len(typed) == 1:
         return {**typed[0], **outer}
     types = {variant["type"] for variant in typed}

@@ -45,7 +45,7 @@ class Source:
 
     value: Any
     places: dict[Location, str] = field(default_factory=dict)
-    repeated: list[tuple[Location, str]] = field(default_factory=list)  # keys given twice, with the second place
+    repeated: list[tuple[Location, str, str]] = field(default_factory=list)  # keys given twice, with both places
 
     def place(self, location: Location) -> str:
         """Where `location` was written, or where the nearest mapping above it was."""
@@ -174,7 +174,7 @@ class _Reader:
                 )
             inner = (*location, key.value)
             if key.value in values:
-                self._source.repeated.append((inner, self._at(key)))
+                self._source.repeated.append((inner, self._source.places[inner], self._at(key)))
             self._source.places[inner] = self._at(key)
             values[key.value] = self._value(item, inner)
         for part in merged:  # what stands in the mapping itself comes first (YAML's merge key)

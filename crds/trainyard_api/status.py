@@ -61,7 +61,11 @@ class Status(Model):
     phase: Annotated[str, Field(max_length=32)] = Field("Pending", description="One word for people.")
     reason: Annotated[str, Field(max_length=64)] = Field("", description="Why it is so, in one word.")
     message: Annotated[str, Field(max_length=4096)] = Field("", description="Why it is so, in plain words.")
-    conditions: Annotated[list[Condition], Field(max_length=16)] = Field([], description="Conditions.")
+    conditions: Annotated[list[Condition], Field(max_length=16)] = Field(
+        [],
+        description="Conditions.",
+        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
+    )
     nodes: Count = Field(0, description="Nodes in use.")
     nodes_ready: Count = Field(0, description="Nodes whose pod is ready.")
     selector: Text = Field("", description="Label selector of the pods (scale subresource).")

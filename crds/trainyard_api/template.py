@@ -1,13 +1,14 @@
 """The pod fields that people really set, with Kubernetes' own names and meanings."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
 from trainyard_api.base import Column, Model, Name, Text
 
-Quantities = Annotated[dict[str, str | int], Field(max_length=32)]
-Labels = Annotated[dict[str, str], Field(max_length=64)]
+Quantities = Annotated[dict[str, Annotated[str, Field(max_length=64)] | int], Field(max_length=32)]
+Labels = Annotated[dict[str, Annotated[str, Field(max_length=63)]], Field(max_length=64)]
+Annotations = Annotated[dict[str, Annotated[str, Field(max_length=4096)]], Field(max_length=64)]
 Objects = Annotated[list[dict[str, Any]], Field(max_length=128)]
 
 
@@ -22,7 +23,7 @@ class PodTemplate(Model):
     """How the pods of a job look. On one machine this is left aside."""
 
     image: Annotated[str, Field(max_length=512)] | None = Field(None, description="Container image; absent: ours.")
-    image_pull_policy: Annotated[str, Field(pattern="^(Always|IfNotPresent|Never)$", max_length=16)] | None = Field(
+    image_pull_policy: Literal["Always", "IfNotPresent", "Never"] | None = Field(
         None, description="Always, IfNotPresent or Never."
     )
     image_pull_secrets: Annotated[list[Name], Field(max_length=16)] = Field([], description="Names of pull secrets.")
@@ -37,7 +38,7 @@ class PodTemplate(Model):
     priority_class_name: Column | None = Field(None, description="Priority class.")
     scheduler_name: Column | None = Field(None, description="Scheduler; absent: the cluster's default.")
     labels: Labels = Field({}, description="Labels put on the pods.")
-    annotations: Labels = Field({}, description="Annotations put on the pods.")
+    annotations: Annotations = Field({}, description="Annotations put on the pods.")
     affinity: Annotated[dict[str, Any], Field(max_length=3)] = Field({}, description="Affinity, as in a pod.")
     security_context: Annotated[dict[str, Any], Field(max_length=32)] = Field(
         {}, description="Pod security context; absent: what the restricted Pod Security level wants."
