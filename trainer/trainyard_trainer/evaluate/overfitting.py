@@ -72,7 +72,8 @@ def _sentence(verdict: Verdict, epochs: list[int], train: list[float], validatio
     if verdict == "overfit":
         return (
             f"Overfitted from epoch {epochs[turn]} on: until epoch {last} the training loss fell from "
-            f"{train[turn]:.4g} to {train[-1]:.4g} while the validation loss rose from {validation[turn]:.4g} to {validation[-1]:.4g}."
+            f"{train[turn]:.4g} to {train[-1]:.4g} while the validation loss rose from "
+            f"{validation[turn]:.4g} to {validation[-1]:.4g}."
         )
     if verdict == "underfit":
         return (
