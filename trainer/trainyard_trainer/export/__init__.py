@@ -1,0 +1,1 @@
+"""A trained network made into a model that takes raw columns, in every form asked for, and published."""
