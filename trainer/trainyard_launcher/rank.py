@@ -1,0 +1,146 @@
+"""The first code of every process that the launcher starts: `python -m trainyard_launcher.rank PROGRAM [ARGUMENT...]`.
+
+It sends the output to the rank's log, answers SIGUSR1 with the stacks of all threads, and then runs the program (a
+file, or `-m module`) in this very process; an exception of it becomes a fault that the launcher can tell people.
+Nothing but Python and this package is needed, so any program can be run by it.
+"""
+
+import faulthandler
+import os
+import runpy
+import signal
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from trainyard_api.documents import Fault
+from trainyard_api.errors import ExitCode, TrainyardError
+from trainyard_launcher.runtime import forget_pid, runtime_from_environment, write_fault, write_pid
+
+OUT_OF_MEMORY = "OutOfMemory"
+_MEMORY_WORDS = ("out of memory", "can't allocate memory", "Cannot allocate memory")
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run the program named by `arguments` as one rank; its exit code."""
+    runtime = runtime_from_environment()
+    if runtime:
+        _enter(runtime, own_rank())
+    code = guarded(lambda: _execute(arguments), cause="UserError")
+    if runtime and code == 0:
+        forget_pid(runtime, own_rank())
+    return code
+
+
+def own_rank() -> int:
+    """This process's rank; 0 where there is only one."""
+    return int(os.environ.get("RANK", "0"))
+
+
+def rank_log(runtime: Path, stage: str, rank: int) -> Path:
+    """Where the output of one rank goes."""
+    return runtime / "logs" / f"{stage}-rank-{rank:05d}.log"
+
+
+def guarded(run: Callable[[], object], *, cause: str) -> int:
+    """Call `run`; an exception becomes a fault in the runtime folder, a message on stderr and an exit code.
+
+    `cause` is that of exceptions which aren't TrainyardErrors. A SystemExit keeps its code.
+    """
+    try:
+        run()
+    except TrainyardError as error:
+        sys.stderr.write(f"{error}\n")
+        _leave(_fault_of(error))
+        return error.code
+    except SystemExit as leaving:
+        return _exit_code(leaving)
+    except KeyboardInterrupt:
+        return ExitCode.INTERRUPTED
+    except BaseException as error:  # noqa: BLE001 - whatever ends a rank has to be told
+        traceback.print_exception(_without_our_frames(error))
+        _leave(_fault_of_exception(error, cause))
+        return ExitCode.FAILED
+    return ExitCode.OK
+
+
+def _enter(runtime: Path, rank: int) -> None:
+    log = os.open(
+        rank_log(runtime, os.environ.get("TRAINYARD_STAGE", "train"), rank), os.O_WRONLY | os.O_CREAT | os.O_APPEND
+    )
+    sys.stdout.flush()
+    os.dup2(log, 1)
+    os.dup2(log, 2)
+    os.close(log)
+    faulthandler.enable()
+    faulthandler.register(signal.SIGUSR1, all_threads=True)
+    write_pid(runtime, rank)
+
+
+def _execute(arguments: Sequence[str]) -> None:
+    program = arguments[0]
+    sys.path[0] = str(Path.cwd())
+    if program == "-m":
+        sys.argv = list(arguments[1:])
+        runpy.run_module(arguments[1], run_name="__main__", alter_sys=True)
+    else:
+        sys.argv = list(arguments)
+        sys.path[0] = str(Path(program).absolute().parent)
+        runpy.run_path(program, run_name="__main__")
+
+
+def _exit_code(leaving: SystemExit) -> int:
+    if leaving.code is None or isinstance(leaving.code, int):
+        return leaving.code or 0
+    sys.stderr.write(f"{leaving.code}\n")
+    _leave(Fault(cause="UserError", message=str(leaving.code), rank=own_rank(), exitCode=ExitCode.FAILED))
+    return ExitCode.FAILED
+
+
+def _leave(fault: Fault) -> None:
+    runtime = runtime_from_environment()
+    if runtime:
+        try:
+            write_fault(runtime, fault)
+        except OSError as error:
+            sys.stderr.write(f"The fault can't be written down: {error}\n")
+
+
+def _fault_of(error: TrainyardError) -> Fault:
+    return Fault(
+        cause=error.cause,
+        message=error.what,
+        rank=own_rank(),
+        exitCode=error.code,
+        where=error.where,
+        remedy=error.remedy,
+    )
+
+
+def _fault_of_exception(error: BaseException, cause: str) -> Fault:
+    name = type(error).__name__
+    text = f"{name}: {error}"
+    frames = traceback.extract_tb(_without_our_frames(error).__traceback__)
+    out_of_memory = isinstance(error, MemoryError) or any(words in text for words in _MEMORY_WORDS)
+    return Fault(
+        cause=OUT_OF_MEMORY if out_of_memory else cause,
+        message=text.splitlines()[0],
+        rank=own_rank(),
+        exitCode=ExitCode.FAILED,
+        exception=text,
+        where=f"{frames[-1].filename}:{frames[-1].lineno}" if frames else "",
+    )
+
+
+def _without_our_frames(error: BaseException) -> BaseException:
+    """`error` with its traceback beginning in the program, not in how we start it."""
+    ours = (__file__, runpy.__file__, "<frozen runpy>")
+    at = error.__traceback__
+    while at is not None and at.tb_frame.f_code.co_filename in ours:
+        at = at.tb_next
+    return error.with_traceback(at)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
