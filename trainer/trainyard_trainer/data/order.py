@@ -83,7 +83,7 @@ class SampleOrder:
 
 
 class EpochOrder:
-    """The order of one epoch. Windows are permuted when they're reached: a late batch costs as little as an early one."""
+    """The order of one epoch. Windows are permuted when they're reached: a late batch costs what an early one does."""
 
     def __init__(self, order: SampleOrder, epoch: int, shards: Rows) -> None:
         self._order = order

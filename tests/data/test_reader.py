@@ -1,0 +1,178 @@
+"""The reader over real shards: whole epochs, resumption, world sizes, damage."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from support.s3_server import S3Server
+from support.shards import parquet_dataset, tar_dataset
+from trainyard_api.documents import DatasetManifest
+from trainyard_api.errors import TrainyardError
+from trainyard_storage import Store, open_store
+from trainyard_trainer.data import SplitReader, reader
+
+Build = Callable[..., DatasetManifest]
+BUILDERS = pytest.mark.parametrize("build", [parquet_dataset, tar_dataset], ids=["parquet", "tar"])
+MODES = pytest.mark.parametrize("resident", [True, False], ids=["resident", "streamed"])
+
+
+@pytest.fixture
+def mode(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Streamed: as if the split were too large for memory."""
+
+
+def stream_everything(monkeypatch: pytest.MonkeyPatch, resident: bool) -> None:
+    if not resident:
+        monkeypatch.setattr(reader, "RESIDENT_BYTES", 0)
+
+
+def labels(one: SplitReader, epoch: int, start: int = 0) -> list[list[int]]:
+    name = "label" if "label" in one._fields else "cls"
+    return [
+        [int(value) if weight else -1 for value, weight in zip(batch.fields[name], batch.weight, strict=True)]
+        for batch in one.epoch(epoch, start)
+    ]
+
+
+@BUILDERS
+@MODES
+def test_an_epoch_holds_every_sample_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, build: Build, resident: bool
+) -> None:
+    stream_everything(monkeypatch, resident)
+    store = open_store(str(tmp_path))
+    one = SplitReader(
+        store,
+        build(store, [13, 0, 40, 25, 7]) if build is parquet_dataset else build(store, [13, 40, 25, 7]),
+        "train",
+        batch_size=16,
+        seed=1,
+    )
+    for epoch in range(2):
+        seen = []
+        for index, batch in enumerate(one.epoch(epoch)):
+            values = batch.fields["features" if build is parquet_dataset else "npy"]
+            assert values.shape == (16, 3)
+            assert batch.index == index
+            assert batch.weight.dtype == np.float32
+            assert batch.global_weight == batch.weight.sum()
+            target = batch.fields["label" if build is parquet_dataset else "cls"]
+            assert np.array_equal(values[:, 2], target)
+            seen += target[batch.weight > 0].tolist()
+        assert index + 1 == one.batches_per_epoch
+        assert sorted(seen) == list(range(85))
+    one.close()
+
+
+@settings(max_examples=8, deadline=None)
+@given(data=st.data(), rows=st.lists(st.integers(1, 25), min_size=1, max_size=7), batch=st.sampled_from([3, 4, 8, 24]))
+@pytest.mark.parametrize("resident", [True, False])
+def test_any_world_and_any_start_give_the_same_batches(
+    tmp_path_factory: pytest.TempPathFactory, resident: bool, data: st.DataObject, rows: list[int], batch: int
+) -> None:
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        stream_everything(monkeypatch, resident)
+        store = open_store(str(tmp_path_factory.mktemp("data")))
+        manifest = parquet_dataset(store, rows)
+        epoch = data.draw(st.integers(0, 3))
+        whole = labels(SplitReader(store, manifest, "train", batch_size=batch, seed=5), epoch)
+        start = data.draw(st.integers(0, len(whole)))
+        for world in (1, 2, 3, 4):
+            ranks = [
+                labels(
+                    SplitReader(store, manifest, "train", batch_size=batch, seed=5, rank=rank, world=world),
+                    epoch,
+                    start,
+                )
+                for rank in range(world)
+            ]
+            assert [sum(parts, []) for parts in zip(*ranks, strict=True)] == whole[start:]
+
+
+@MODES
+def test_epochs_out_of_order_and_left_early(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, resident: bool) -> None:
+    stream_everything(monkeypatch, resident)
+    store = open_store(str(tmp_path))
+    manifest = parquet_dataset(store, [20] * 6)
+    one, fresh = (SplitReader(store, manifest, "train", batch_size=8, seed=5) for _ in range(2))
+    expected = {epoch: labels(fresh, epoch) for epoch in (0, 1, 2)}
+    next(one.epoch(0))
+    assert labels(one, 2) == expected[2]
+    begun = one.epoch(0)
+    next(begun)
+    assert labels(one, 1, 4) == expected[1][4:]
+    assert labels(one, 0) == expected[0]
+    assert labels(one, 1) == expected[1]
+
+
+def test_without_shuffle_rows_come_in_order(tmp_path: Path) -> None:
+    store = open_store(str(tmp_path))
+    one = SplitReader(store, parquet_dataset(store, [3, 4]), "train", batch_size=4, seed=0, shuffle=False)
+    assert labels(one, 0) == labels(one, 1) == [[0, 1, 2, 3], [4, 5, 6, -1]]
+
+
+def test_more_ranks_than_samples_in_a_batch_and_no_such_split(tmp_path: Path) -> None:
+    store = open_store(str(tmp_path))
+    manifest = parquet_dataset(store, [5])
+    idle = SplitReader(store, manifest, "train", batch_size=2, seed=0, rank=0, world=3)
+    assert [batch.fields["features"].shape for batch in idle.epoch(0)] == [(0, 3)] * 3
+    assert SplitReader(store, manifest, "test", batch_size=2, seed=0).batches_per_epoch == 0
+
+
+def test_from_s3_it_is_the_same(s3: S3Server, tmp_path: Path) -> None:
+    local, remote = open_store(str(tmp_path)), open_store(f"{s3.bucket()}/data")
+    assert parquet_dataset(local, [9, 9]) == (manifest := parquet_dataset(remote, [9, 9]))
+    readers = [SplitReader(store, manifest, "train", batch_size=4, seed=0) for store in (local, remote)]
+    assert labels(readers[0], 0) == labels(readers[1], 0)
+
+
+@BUILDERS
+@MODES
+def test_a_flipped_byte_names_the_shard(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, build: Build, resident: bool
+) -> None:
+    stream_everything(monkeypatch, resident)
+    store = open_store(str(tmp_path))
+    manifest = build(store, [9, 9])
+    shard = manifest.splits["train"][1]
+    data = bytearray(store.get(shard.key))
+    data[len(data) // 2] ^= 1
+    store.put(shard.key, data)
+    with pytest.raises(TrainyardError) as caught:
+        labels(SplitReader(store, manifest, "train", batch_size=4, seed=0), 0)
+    assert caught.value.cause == "DataCorrupt"
+    assert caught.value.where == store.url(shard.key)
+
+
+def test_a_byte_flipped_on_the_way_is_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = open_store(str(tmp_path))
+    manifest = parquet_dataset(store, [9])
+    right, reads = store.get(manifest.splits["train"][0].key), []
+
+    def flaky(self: Store, key: str) -> memoryview:
+        reads.append(key)
+        return memoryview(right if len(reads) > 1 else bytes([right[0] ^ 1]) + right[1:])
+
+    monkeypatch.setattr(Store, "_read", flaky)
+    assert len(labels(SplitReader(store, manifest, "train", batch_size=9, seed=0), 0)) == 1
+    assert len(reads) == 2
+
+
+def test_a_missing_shard_and_a_wrong_column(tmp_path: Path) -> None:
+    store = open_store(str(tmp_path))
+    manifest = parquet_dataset(store, [9, 9])
+    narrow = manifest.model_copy(
+        update={
+            "fields": {**manifest.fields, "features": manifest.fields["features"].model_copy(update={"shape": [2]})}
+        }
+    )
+    with pytest.raises(TrainyardError, match="features"):
+        labels(SplitReader(store, narrow, "train", batch_size=4, seed=0), 0)
+    store.delete([manifest.splits["train"][0].key])
+    with pytest.raises(TrainyardError) as caught:
+        labels(SplitReader(store, manifest, "train", batch_size=4, seed=0), 0)
+    assert caught.value.cause == "DataMissing"
