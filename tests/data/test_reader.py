@@ -1,6 +1,7 @@
 """The reader over real shards: whole epochs, resumption, world sizes, damage."""
 
 from collections.abc import Callable
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -20,12 +21,8 @@ BUILDERS = pytest.mark.parametrize("build", [parquet_dataset, tar_dataset], ids=
 MODES = pytest.mark.parametrize("resident", [True, False], ids=["resident", "streamed"])
 
 
-@pytest.fixture
-def mode(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Streamed: as if the split were too large for memory."""
-
-
 def stream_everything(monkeypatch: pytest.MonkeyPatch, resident: bool) -> None:
+    """Unless `resident`: as if every split were too large for memory."""
     if not resident:
         monkeypatch.setattr(reader, "RESIDENT_BYTES", 0)
 
@@ -45,13 +42,8 @@ def test_an_epoch_holds_every_sample_once(
 ) -> None:
     stream_everything(monkeypatch, resident)
     store = open_store(str(tmp_path))
-    one = SplitReader(
-        store,
-        build(store, [13, 0, 40, 25, 7]) if build is parquet_dataset else build(store, [13, 40, 25, 7]),
-        "train",
-        batch_size=16,
-        seed=1,
-    )
+    manifest = build(store, [13, *([0] if build is parquet_dataset else []), 40, 25, 7])
+    one = SplitReader(store, manifest, "train", batch_size=16, seed=1)
     for epoch in range(2):
         seen = []
         for index, batch in enumerate(one.epoch(epoch)):
@@ -82,15 +74,12 @@ def test_any_world_and_any_start_give_the_same_batches(
         whole = labels(SplitReader(store, manifest, "train", batch_size=batch, seed=5), epoch)
         start = data.draw(st.integers(0, len(whole)))
         for world in (1, 2, 3, 4):
-            ranks = [
-                labels(
-                    SplitReader(store, manifest, "train", batch_size=batch, seed=5, rank=rank, world=world),
-                    epoch,
-                    start,
-                )
+            readers = [
+                SplitReader(store, manifest, "train", batch_size=batch, seed=5, rank=rank, world=world)
                 for rank in range(world)
             ]
-            assert [sum(parts, []) for parts in zip(*ranks, strict=True)] == whole[start:]
+            ranks = [labels(one, epoch, start) for one in readers]
+            assert [list(chain(*parts)) for parts in zip(*ranks, strict=True)] == whole[start:]
 
 
 @MODES
@@ -125,7 +114,8 @@ def test_more_ranks_than_samples_in_a_batch_and_no_such_split(tmp_path: Path) ->
 
 def test_from_s3_it_is_the_same(s3: S3Server, tmp_path: Path) -> None:
     local, remote = open_store(str(tmp_path)), open_store(f"{s3.bucket()}/data")
-    assert parquet_dataset(local, [9, 9]) == (manifest := parquet_dataset(remote, [9, 9]))
+    manifest = parquet_dataset(remote, [9, 9])
+    assert parquet_dataset(local, [9, 9]) == manifest
     readers = [SplitReader(store, manifest, "train", batch_size=4, seed=0) for store in (local, remote)]
     assert labels(readers[0], 0) == labels(readers[1], 0)
 
@@ -165,11 +155,8 @@ def test_a_byte_flipped_on_the_way_is_read_again(tmp_path: Path, monkeypatch: py
 def test_a_missing_shard_and_a_wrong_column(tmp_path: Path) -> None:
     store = open_store(str(tmp_path))
     manifest = parquet_dataset(store, [9, 9])
-    narrow = manifest.model_copy(
-        update={
-            "fields": {**manifest.fields, "features": manifest.fields["features"].model_copy(update={"shape": [2]})}
-        }
-    )
+    features = manifest.fields["features"].model_copy(update={"shape": [2]})
+    narrow = manifest.model_copy(update={"fields": {**manifest.fields, "features": features}})
     with pytest.raises(TrainyardError, match="features"):
         labels(SplitReader(store, narrow, "train", batch_size=4, seed=0), 0)
     store.delete([manifest.splits["train"][0].key])
