@@ -66,6 +66,11 @@ class Connection(HttpToolsProtocol):
         self._disarm()
         super().on_message_complete()
 
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if self.pipeline:  # uvicorn would take in requests without end from a client that doesn't wait for answers
+            self.flow.pause_reading()
+
     def pause_writing(self) -> None:
         super().pause_writing()
         self._write_timer = self.loop.call_later(self.settings.write_seconds, self.transport.abort)
@@ -92,7 +97,9 @@ class Connection(HttpToolsProtocol):
         self._timer = None
         if self.transport.is_closing():
             return
-        if self._started:
+        if self.flow.read_paused:  # it is us who don't read, because earlier requests are being answered
+            self._arm(self.settings.header_seconds)
+        elif self._started:
             self._refuse(408, f"the request's {'headers' if self._in_headers else 'body'} took too long to arrive")
         else:
             self.transport.close()
@@ -104,4 +111,7 @@ class Connection(HttpToolsProtocol):
             body = orjson.dumps({"error": reason})
             head = b"content-type: application/json\r\ncontent-length: %d\r\nconnection: close\r\n\r\n" % len(body)
             self.transport.write(STATUS_LINE[status] + head + body)
+        for cycle in [self.cycle, *(waiting for waiting, _ in self.pipeline)]:
+            if cycle is not None:
+                cycle.disconnected = True  # what is being answered must not write to the closed connection
         self.transport.close()

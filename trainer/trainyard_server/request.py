@@ -120,7 +120,7 @@ def _tensor(spec: InputSignature, tensor: dict[str, Any], binary: memoryview) ->
 
 def _outputs(model: InferenceModel, wanted: Any, parameters: dict[str, Any]) -> list[WantedOutput]:
     binary = _flag(parameters, "binary_data_output")
-    if not wanted:
+    if wanted is None or wanted == []:
         return [WantedOutput(name, binary) for name in model.outputs]
     outputs = []
     for name, output in _named(wanted, "outputs").items():

@@ -64,7 +64,7 @@ def _config(app: ModelApp, settings: Settings) -> uvicorn.Config:
         ws="none",
         loop="uvloop",
         lifespan="off",
-        log_level="warning",
+        log_level="error",
         access_log=False,
         server_header=False,
         date_header=False,
