@@ -1,0 +1,209 @@
+"""`python -m trainyard_trainer train`: from prepared shards to trained weights, in each rank."""
+
+import os
+import sys
+import traceback
+from functools import partial
+from pathlib import Path
+
+import torch
+
+from trainyard_api.documents import DatasetManifest, Plan, ResolvedJob
+from trainyard_api.errors import TrainyardError
+from trainyard_api.recipe import Recipe
+from trainyard_launcher.runtime import Heartbeat
+from trainyard_storage import Store, open_store
+from trainyard_trainer.checkpoint import Checkpointer
+from trainyard_trainer.data import Batch, SplitReader
+from trainyard_trainer.evaluate import check_metrics
+from trainyard_trainer.metrics import TrainingMetrics
+from trainyard_trainer.models import Network, build_network
+from trainyard_trainer.train.early_stopping import BestWeights
+from trainyard_trainer.train.evaluation import Judge
+from trainyard_trainer.train.faults import StoppedError, explain
+from trainyard_trainer.train.finish import MARKER, finish
+from trainyard_trainer.train.loop import Trainer
+from trainyard_trainer.train.optimizer import build_optimizer
+from trainyard_trainer.train.ranks import Ranks, joined_ranks
+from trainyard_trainer.train.rehearsal import blank_batch, rehearse, try_out
+from trainyard_trainer.train.reporting import Reporter, StopSignals
+from trainyard_trainer.train.schedule import learning_rate
+from trainyard_trainer.train.state import Position, TrainingState, seed_rank
+from trainyard_trainer.train.step import TrainStep
+
+VALIDATION_METRICS = {"regression": ["r2", "mae"]}
+CLASSIFICATION_METRICS = ["accuracy", "f1"]
+
+
+def run_train() -> None:
+    """Train the job of TRAINYARD_JOB in the run of TRAINYARD_RUN. Nothing to do if its marker is there.
+
+    Raises TrainyardError; SystemExit 143 or 130 after a checkpoint, if SIGTERM or SIGINT asked for it.
+    """
+    job = ResolvedJob.model_validate_json(Path(os.environ["TRAINYARD_JOB"]).read_bytes())
+    recipe = job.spec.recipe
+    assert recipe is not None
+    run = open_store(os.environ["TRAINYARD_RUN"], job.spec.storage)
+    if run.get_json(MARKER) is not None:
+        return
+    signals = StopSignals()
+    prefer_determinism()
+    stopped: StoppedError | None = None
+    try:
+        with joined_ranks() as ranks:
+            try:
+                train(job, recipe, run, ranks, signals)
+            except StoppedError as error:
+                stopped = error
+    except TrainyardError:
+        raise
+    except Exception as error:
+        explained = explain(error, recipe, job.folder)
+        if explained is None:
+            raise
+        traceback.print_exception(error)
+        raise explained from error
+    if stopped:
+        sys.exit(stopped.code)
+
+
+def train(job: ResolvedJob, recipe: Recipe, run: Store, ranks: Ranks, signals: StopSignals) -> None:
+    """Build what training needs, take up the latest checkpoint, train, and finish."""
+    data, manifest, plan = prepared_data(run)
+    check_sizes(recipe, manifest, plan, ranks)
+    runtime = Path(os.environ["TRAINYARD_RUNTIME"])
+    heart = Heartbeat(runtime, ranks.rank)
+    metrics = TrainingMetrics()
+    metrics.serve()
+    reading = partial(SplitReader, data, manifest, seed=recipe.train.seed, rank=ranks.rank, world=ranks.world)
+    reader = reading("train", batch_size=recipe.train.batch_size)
+    steps = recipe.train.epochs * reader.batches_per_epoch
+    state = first_state(recipe, manifest, plan, ranks, job.folder)
+    checkpointer = Checkpointer(
+        run.child("checkpoints"),
+        rank=ranks.rank,
+        world=ranks.world,
+        keep=job.spec.checkpoint.keep,
+        attempt=int(os.environ.get("TRAINYARD_ATTEMPT", "0")),
+        staging=runtime / "staging",
+        broadcast=ranks.broadcast,
+    )
+    loaded = checkpointer.load_latest()
+    if loaded:
+        state.restore(loaded)
+    held_back = partial(reading, batch_size=recipe.train.batch_size, shuffle=False)
+    judge = Judge(state.network, plan, recipe.train, ranks.device, heart)
+    Trainer(
+        settings=recipe.train,
+        every=job.spec.checkpoint,
+        run_store=run,
+        reader=reader,
+        validation=held_back("validation") if manifest.rows("validation") else None,
+        validation_metrics=validation_metrics(recipe, plan),
+        state=state,
+        rate=learning_rate(
+            recipe.train.schedule,
+            recipe.train.optimizer.learning_rate,
+            steps=steps,
+            steps_per_epoch=reader.batches_per_epoch,
+        ),
+        judge=judge,
+        checkpointer=checkpointer,
+        heart=heart,
+        reporter=Reporter(runtime, metrics, rank=ranks.rank, epochs=recipe.train.epochs, steps=steps),
+        signals=signals,
+    ).run()
+    split = next(name for name in ("test", "validation", "train") if manifest.rows(name))
+    finish(job, run, state, judge, held_back(split), split)
+
+
+def prepared_data(run: Store) -> tuple[Store, DatasetManifest, Plan]:
+    """Where the prepared shards are, what they hold, and how they were made."""
+    marker = run.get_json("data/COMMITTED")
+    if marker is None:
+        raise TrainyardError(
+            "The data of this run isn't prepared.", where=run.uri, remedy="run the prepare stage", cause="NotPrepared"
+        )
+    data = run.child(f"data/{marker['hash']}")
+    manifest = DatasetManifest.model_validate_json(data.get("manifest.json"))
+    return data, manifest, Plan.model_validate_json(data.get("preparation.json"))
+
+
+def check_sizes(recipe: Recipe, manifest: DatasetManifest, plan: Plan, ranks: Ranks) -> None:
+    """Refuse what can't be trained, before anything is built."""
+    rows, batch = manifest.rows("train"), recipe.train.batch_size
+    if rows < ranks.world or batch < ranks.world:
+        what = f"{rows} training samples" if rows < ranks.world else f"a batchSize of {batch}"
+        raise TrainyardError(
+            f"There are {ranks.world} processes, more than {what} can keep busy.",
+            where="spec.nodes x spec.processesPerNode" if rows < ranks.world else "spec.recipe.train.batchSize",
+            remedy=f"use at most {max(1, min(rows, batch))} processes",
+            cause="TooManyProcesses",
+        )
+    stopping = recipe.train.early_stopping
+    if stopping is None:
+        return
+    where = "spec.recipe.train.earlyStopping.metric"
+    if not manifest.rows("validation"):
+        raise TrainyardError(
+            "Early stopping needs a validation split, and there is none.",
+            where=where,
+            remedy="set spec.recipe.data.split.validation above 0, or leave earlyStopping out",
+        )
+    if stopping.metric != "validation/loss":
+        check_metrics([stopping.metric.partition("/")[2]], plan.target.task, where)
+
+
+def first_state(
+    recipe: Recipe, manifest: DatasetManifest, plan: Plan, ranks: Ranks, folder: str | None
+) -> TrainingState:
+    """The state before the first step, which a checkpoint may replace. Rehearses a step before that."""
+    settings = recipe.train
+    torch.manual_seed(settings.seed)
+    network = build_network(plan, recipe.model, manifest, folder=folder).to(ranks.device)
+    if settings.compile:
+        network.compile()
+    batch = blank_batch(manifest, settings.batch_size, ranks)
+    idle = tried(network, batch, recipe, folder)
+    optimizer = build_optimizer(settings.optimizer, network.parameters())
+    model = ranks.parallel(network, unused_parameters=idle)
+    step = TrainStep(model, optimizer, settings, plan.target.task, ranks)
+    rehearse(network, step, batch)
+    seed_rank(settings.seed, ranks)
+    best = BestWeights(settings.early_stopping) if settings.early_stopping else None
+    return TrainingState(network, step, best, Position(), ranks, settings.seed)
+
+
+def tried(network: Network, batch: Batch, recipe: Recipe, folder: str | None) -> bool:
+    """Try the network out; whatever it raises becomes one plain message."""
+    try:
+        return try_out(network, batch, recipe.train, recipe.model.type)
+    except TrainyardError:
+        raise
+    except Exception as error:
+        explained = explain(error, recipe, folder)
+        if explained:
+            raise explained from error
+        shape = list(batch.fields["features"].shape)
+        raise TrainyardError(
+            f"The model {recipe.model.type} fails on a batch of shape {shape}: {error}",
+            where="spec.recipe.model",
+            remedy="let it accept such a batch; batch normalisation needs at least 2 samples in each process",
+            cause="InvalidModel",
+        ) from error
+
+
+def validation_metrics(recipe: Recipe, plan: Plan) -> list[str]:
+    """What is computed after every epoch: the main metrics of the task, and the one that stops training."""
+    metrics = VALIDATION_METRICS.get(plan.target.task, CLASSIFICATION_METRICS)
+    stopping = recipe.train.early_stopping
+    if stopping is None or stopping.metric == "validation/loss":
+        return metrics
+    return list(dict.fromkeys([*metrics, stopping.metric.partition("/")[2]]))
+
+
+def prefer_determinism() -> None:
+    """Deterministic kernels where there are any; a warning where not. Memory isn't filled first: that costs time."""
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+    torch.backends.cudnn.benchmark = False
