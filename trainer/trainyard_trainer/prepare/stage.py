@@ -1,0 +1,111 @@
+"""The preparation stage: from a job's source to a committed data set in its run."""
+
+import errno
+import os
+import tempfile
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from trainyard_api.canonical import canonical_json
+from trainyard_api.documents import DatasetManifest, ResolvedJob
+from trainyard_api.errors import ExitCode, TrainyardError
+from trainyard_api.recipe import ImageShape
+from trainyard_storage import Store, digest128, open_store
+from trainyard_storage.source import list_source
+from trainyard_trainer.prepare.recipe import prepare_recipe
+from trainyard_trainer.prepare.script import prepare_script
+from trainyard_trainer.prepare.work import Prepared, Work
+from trainyard_trainer.sources import BadSamples, open_raw, open_source
+
+MARKER = "data/COMMITTED"
+_UPLOADS_AT_ONCE = 4
+
+
+def run_prepare() -> None:
+    """Entry of the stage's process: the job in TRAINYARD_JOB is prepared into the run TRAINYARD_RUN."""
+    job = ResolvedJob.model_validate_json(Path(os.environ["TRAINYARD_JOB"]).read_bytes())
+    run = open_store(os.environ["TRAINYARD_RUN"], job.spec.storage)
+    prepare(job, run, lambda line: print(line, flush=True))  # noqa: T201 - the launcher shows the stage's output
+
+
+def prepare(job: ResolvedJob, run: Store, say: Callable[[str], None]) -> DatasetManifest:
+    """Prepare the job's data into `run` under data/, the marker data/COMMITTED last.
+
+    Does nothing if that was done before and is whole. Nothing is uploaded before every step has succeeded.
+    """
+    done = committed(run)
+    if done:
+        say("the data is prepared already")
+        return done
+    with tempfile.TemporaryDirectory(prefix="prepare-", dir=os.environ.get("TRAINYARD_RUNTIME")) as scratch:
+        try:
+            return _prepare(job, run, Path(scratch), say)
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT) and "No space left" not in str(error):
+                raise
+            raise TrainyardError(
+                "The local disk is full.",
+                scratch,
+                "Free some space, or set TMPDIR to a larger disk: about three times the data's size is needed.",
+                ExitCode.INFRASTRUCTURE,
+                "DiskFull",
+            ) from error
+
+
+def committed(run: Store) -> DatasetManifest | None:
+    """The data set that was committed to `run`, if it is whole."""
+    marker = run.get_json(MARKER)
+    if not isinstance(marker, dict) or "hash" not in marker:
+        return None
+    folder = f"data/{marker['hash']}"
+    try:
+        manifest = DatasetManifest.model_validate_json(run.get(f"{folder}/manifest.json"))
+    except (KeyError, ValidationError):
+        return None
+    sizes = {info.key: info.size for info in run.list(f"{folder}/")}
+    shards = [shard for split in manifest.splits.values() for shard in split]
+    whole = all(sizes.get(f"{folder}/{shard.key}") == shard.bytes for shard in shards)
+    return manifest if whole and manifest_hash(manifest) == manifest.hash == marker["hash"] else None
+
+
+def manifest_hash(manifest: DatasetManifest) -> str:
+    """xxh3_128 of the manifest's canonical JSON with an empty hash: 32 hex digits."""
+    return digest128(canonical_json(manifest.model_copy(update={"hash": ""}).model_dump(mode="json")))
+
+
+def _prepare(job: ResolvedJob, run: Store, scratch: Path, say: Callable[[str], None]) -> DatasetManifest:
+    recipe, script = job.spec.recipe, job.spec.script
+    data = recipe.data if recipe else script.data if script else None
+    if data is None:
+        raise TrainyardError("The job names no data to prepare.", "script.data", "Name it, or leave this stage out.")
+    listing = list_source(data, job.spec.storage)
+    bad = BadSamples()
+    image = recipe.prepare.image if recipe else ImageShape()
+    opener = open_source if recipe else open_raw
+    source = opener(listing, data, job.spec.storage, image, scratch, bad)
+    output = scratch / "output"
+    work = Work(data, listing, source, bad, scratch, output, job.nodes * job.processes_per_node, say)
+    prepared = prepare_recipe(work, recipe.prepare) if recipe else prepare_script(work)
+    return _commit(prepared, output, run, say)
+
+
+def _commit(prepared: Prepared, output: Path, run: Store, say: Callable[[str], None]) -> DatasetManifest:
+    """Upload shards, then the documents, then the marker."""
+    manifest = DatasetManifest(format="parquet", fields=prepared.fields, splits=prepared.splits, hash="")
+    manifest = manifest.model_copy(update={"hash": manifest_hash(manifest)})
+    target = run.child(f"data/{manifest.hash}")
+    files = sorted(path for path in output.rglob("*") if path.is_file())
+    with ThreadPoolExecutor(_UPLOADS_AT_ONCE) as pool:
+        for job in [pool.submit(target.upload, path, path.relative_to(output).as_posix()) for path in files]:
+            job.result()
+    if prepared.plan:
+        target.put_json("preparation.json", prepared.plan.model_dump(mode="json"))
+    target.put_json("card.json", prepared.card.model_dump(mode="json"))
+    target.put_json("manifest.json", manifest.model_dump(mode="json"))
+    run.put_json(MARKER, {"hash": manifest.hash})
+    rows = ", ".join(f"{sum(shard.rows for shard in shards)} {name}" for name, shards in manifest.splits.items())
+    say(f"prepared: {rows}")
+    return manifest
