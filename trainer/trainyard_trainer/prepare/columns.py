@@ -111,7 +111,7 @@ def _check_tensors(schema: pl.Schema, tensors: list[str], scalars: list[str], wh
         raise TrainyardError(
             f"Column {tensors[0]} holds arrays, and there are other inputs beside it: {_some(others)}.",
             where,
-            f"The input is one array column or any number of scalars: leave the others out (prepare.drop: [{others[0]}]).",
+            f"The input is one array or any number of scalars: leave the others out (prepare.drop: [{others[0]}]).",
             cause="MixedInputs",
         )
     for name in tensors:
