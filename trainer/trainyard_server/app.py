@@ -34,6 +34,7 @@ class ModelApp:
             model.run,
             settings.max_batch_rows,
             settings.max_queue_requests,
+            model.rows_within(settings.inline_seconds, settings.max_batch_rows),
             lambda rows: self.metrics.batch_rows.observe(rows),
         )
         self.metrics = ServerMetrics(model.signature, lambda: len(self._batcher))
@@ -96,26 +97,34 @@ class ModelApp:
 
     async def _infer(self, request: Request) -> Response:
         self._check_model(request)
+        # Starlette's Headers search and decode the whole list each time.
+        headers = dict(request.scope["headers"])
         with self.metrics.in_flight.track_inprogress():
-            headers = request.headers
-            body = await self._body(request)
+            body = await self._body(request, headers)
+            encoding = headers.get(b"content-encoding", b"").decode("latin-1").lower()
+            body = decompress(body, encoding, self._settings.max_body_bytes)
+            length = headers.get(b"inference-header-content-length")
+            infer = decode(self._model, body, None if length is None else length.decode("latin-1"))
             try:
-                body = decompress(body, headers.get("content-encoding", "").lower(), self._settings.max_body_bytes)
-                infer = decode(self._model, body, headers.get("inference-header-content-length"))
                 answers = await self._batcher.infer(infer.inputs, infer.rows)
             except QueueFull as error:
                 raise RequestError(503, "too many requests wait for the model") from error
-            return infer_response(self._model, infer, answers, headers.get("accept-encoding", ""))
+            return infer_response(self._model, infer, answers, headers.get(b"accept-encoding", b"").decode("latin-1"))
 
-    async def _body(self, request: Request) -> bytes:
+    async def _body(self, request: Request, headers: dict[bytes, bytes]) -> bytes:
         limit = self._settings.max_body_bytes
-        declared = request.headers.get("content-length", "")
+        declared = headers.get(b"content-length", b"")
         if declared.isdigit() and int(declared[:20]) > limit:
             raise RequestError(413, f"body is larger than {limit} bytes")
         parts: list[bytes] = []
-        size = 0
+        size, more = 0, True
         try:
-            async for part in request.stream():
+            while more:
+                message = await request.receive()
+                if message["type"] == "http.disconnect":
+                    raise ClientDisconnect
+                part = message.get("body", b"")
+                more = message.get("more_body", False)
                 parts.append(part)
                 size += len(part)
                 self._buffered += len(part)
@@ -125,7 +134,7 @@ class ModelApp:
                     raise RequestError(503, "too many bodies are being received")
         finally:
             self._buffered -= size
-        return b"".join(parts)
+        return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
 class _Endpoint:

@@ -27,18 +27,24 @@ class Waiting:
 
 
 class Batcher:
-    """Runs requests in one thread, as many at once as have come while the last run was active."""
+    """Runs together, in one go, the requests that came while the last run was active.
+
+    A run takes place in a thread, so that others are heard meanwhile; but one of at most `inline_rows` rows, known to
+    be short, on the event loop itself: two changes of thread would take longer than the run.
+    """
 
     def __init__(
         self,
         run: Callable[[Arrays], Arrays],
         max_rows: int,
         max_requests: int,
+        inline_rows: int = 0,
         on_run: Callable[[int], None] = lambda rows: None,
     ) -> None:
         self._run = run
         self._max_rows = max_rows
         self._max_requests = max_requests
+        self._inline_rows = inline_rows
         self._on_run = on_run
         self._queue: deque[Waiting] = deque()
         self._active = False
@@ -52,10 +58,12 @@ class Batcher:
         """Answer for `rows` rows, batched with whoever waits too; QueueFull if too many do."""
         if len(self._queue) >= self._max_requests:
             raise QueueFull
-        waiting = Waiting(inputs, rows, asyncio.get_running_loop().create_future())
+        loop = asyncio.get_running_loop()
+        waiting = Waiting(inputs, rows, loop.create_future())
         self._queue.append(waiting)
         if not self._active:
-            self._start()
+            self._active = True
+            loop.call_soon(self._start)  # after what is already at hand: it joins this run
         return await waiting.answer
 
     def close(self) -> None:
@@ -67,10 +75,16 @@ class Batcher:
         self._active = bool(batch)
         if not batch:
             return
+        rows = sum(waiting.rows for waiting in batch)
+        self._on_run(rows)
         loop = asyncio.get_running_loop()
-        self._on_run(sum(waiting.rows for waiting in batch))
-        run = loop.run_in_executor(self._thread, self._run_batch, batch)
-        run.add_done_callback(lambda done: self._finish(batch, done.result()))
+        if rows <= self._inline_rows:
+            self._finish(batch, self._run_batch(batch))
+            loop.call_soon(self._start)
+        else:
+            run = loop.run_in_executor(self._thread, self._run_batch, batch)
+            run.add_done_callback(lambda done: self._start())
+            run.add_done_callback(lambda done: self._finish(batch, done.result()))
 
     def _take(self) -> list[Waiting]:
         """Requests from the queue's head that fit together; a large one goes alone. Those given up are left out."""
@@ -94,8 +108,8 @@ class Batcher:
                 return [error]
         return [answer for waiting in batch for answer in self._run_batch([waiting])]  # one must not fail the others
 
-    def _finish(self, batch: list[Waiting], answers: list[Arrays | Exception]) -> None:
-        self._start()
+    @staticmethod
+    def _finish(batch: list[Waiting], answers: list[Arrays | Exception]) -> None:
         for waiting, answer in zip(batch, answers, strict=True):
             if waiting.answer.done():  # its client has gone
                 continue

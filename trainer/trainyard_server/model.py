@@ -1,6 +1,7 @@
 """A published model, run by onnxruntime."""
 
 import os
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ from pydantic import ValidationError
 from trainyard_api.documents import InputSignature, Signature
 from trainyard_api.errors import TrainyardError
 from trainyard_server.tensors import DTYPES, InputError, Tensor, check_shape, check_values, from_json
+
+_SMALL_SECONDS = 0.002  # a run that is over sooner is slower with several threads: they have to be woken
 
 
 class InferenceModel:
@@ -27,20 +30,10 @@ class InferenceModel:
     @classmethod
     def load(cls, folder: Path) -> "InferenceModel":
         """Load signature.json and model.onnx of `folder`, and run once; TrainyardError if anything is amiss."""
-        try:
-            signature = Signature.model_validate_json((folder / "signature.json").read_bytes())
-            session = onnxruntime.InferenceSession(
-                folder / "model.onnx", _session_options(), providers=["CPUExecutionProvider"]
-            )
-        except FileNotFoundError as error:
-            raise _unusable(folder, f"{Path(error.filename).name} is missing") from error
-        except ValidationError as error:
-            raise _unusable(folder, f"signature.json is not valid: {error.errors()[0]['msg']}") from error
-        except Exception as error:  # onnxruntime's errors share no base class
-            missing = not (folder / "model.onnx").exists()
-            raise _unusable(folder, "model.onnx is missing" if missing else f"model.onnx: {error}") from error
-        model = cls(signature, session)
+        model = cls(_signature(folder), _session(folder, threads=1))
         model._check(folder)
+        if model.rows_within(_SMALL_SECONDS, limit=1) == 0:
+            model._session = _session(folder, len(os.sched_getaffinity(0)))
         return model
 
     def _check(self, folder: Path) -> None:
@@ -56,6 +49,21 @@ class InferenceModel:
         """Run on arrays that already have the signature's types and shapes."""
         answers = self._session.run(self._names, dict(inputs))
         return dict(zip(self._names, answers, strict=True))
+
+    def rows_within(self, seconds: float, limit: int) -> int:
+        """Measure how many rows, up to `limit`, one run answers within `seconds`; 0 if not even one."""
+        fitting, rows = 0, 1
+        while rows <= limit:
+            inputs = {spec.name: np.repeat(_example(spec), rows, axis=0) for spec in self.signature.inputs}
+            if min(self._time(inputs) for _ in range(3)) > seconds:
+                break
+            fitting, rows = rows, rows * 2
+        return fitting
+
+    def _time(self, inputs: Mapping[str, Tensor]) -> float:
+        start = time.perf_counter()
+        self.run(inputs)
+        return time.perf_counter() - start
 
     def predict(self, inputs: Mapping[str, Any]) -> dict[str, Tensor]:
         """Answer for a batch of rows.
@@ -109,14 +117,28 @@ def _example(spec: InputSignature) -> Tensor:
     return np.full(shape, "" if spec.datatype == "BYTES" else 0, DTYPES[spec.datatype])
 
 
-def _session_options() -> onnxruntime.SessionOptions:
+def _signature(folder: Path) -> Signature:
+    try:
+        return Signature.model_validate_json((folder / "signature.json").read_bytes())
+    except OSError as error:
+        raise _unusable(folder, f"signature.json can't be read: {error.strerror}") from error
+    except ValidationError as error:
+        raise _unusable(folder, f"signature.json is not valid: {error.errors()[0]['msg']}") from error
+
+
+def _session(folder: Path, threads: int) -> onnxruntime.InferenceSession:
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = len(os.sched_getaffinity(0))
+    options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     # A spinning thread saves microseconds per run and takes them from the thread that speaks HTTP.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.log_severity_level = 3
-    return options
+    if not (folder / "model.onnx").is_file():
+        raise _unusable(folder, "model.onnx is missing")
+    try:
+        return onnxruntime.InferenceSession(folder / "model.onnx", options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime's errors share no base class
+        raise _unusable(folder, f"model.onnx: {error}") from error
 
 
 def _unusable(folder: Path, why: str) -> TrainyardError:

@@ -15,6 +15,7 @@ class Settings:
     write_seconds: float = 30.0  # for a client that doesn't read its answer
     keep_alive_seconds: int = 75  # between two requests; above the 60 s of common load balancers
     max_batch_rows: int = 1024
+    inline_seconds: float = 0.002  # a run no longer than this takes place on the event loop
     max_queue_requests: int = 512  # waiting for a run; beyond: 503
     lame_duck_seconds: float = 1.0  # SIGTERM: not ready, but still answering, so that balancers notice
     drain_seconds: int = 25  # SIGTERM: longest wait for what is in flight

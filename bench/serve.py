@@ -1,0 +1,144 @@
+"""`serve` against its floor: the bare HTTP framework plus onnxruntime called directly, at 1, 8 and 64 clients at once.
+
+Ours and a Starlette route on uvicorn that parses nothing and answers as many bytes run as two processes; a third
+sends the requests. Per round, ours and the floor alternate. Time per request is wall time over requests, at a given
+number of clients that each wait for their answer before asking again.
+"""
+
+import argparse
+import asyncio
+import json
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import uvloop
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+from support.onnx_models import image_model
+from support.serving import Served, served
+from trainyard_server.model import InferenceModel
+
+_BARE = """
+import socket, sys
+import uvicorn
+from starlette.applications import Starlette
+from starlette.responses import Response
+from starlette.routing import Route
+SIZE = {size}
+async def infer(request):
+    return Response(bytes(SIZE), media_type="application/json")
+app = Starlette(routes=[Route("/v2/models/{{name}}/infer", infer, methods=["POST"])])
+listener = socket.create_server(("127.0.0.1", 0), backlog=2048)
+print(f"bare at http://127.0.0.1:{{listener.getsockname()[1]}}/v2/", flush=True)
+config = uvicorn.Config(app, http="httptools", ws="none", loop="uvloop", lifespan="off", log_level="error",
+                        access_log=False, server_header=False, date_header=False)
+uvicorn.Server(config).run(sockets=[listener])
+"""
+PATH = "/v2/models/digits/infer"
+
+
+def body() -> bytes:
+    """One 8x8 image in JSON, as a client sends it."""
+    pixels = np.random.default_rng(0).integers(0, 17, 64).tolist()
+    return json.dumps({"inputs": [{"name": "image", "datatype": "UINT8", "shape": [1, 8, 8], "data": pixels}]}).encode()
+
+
+class _Client(asyncio.Protocol):
+    """One connection that asks again as soon as it has its answer."""
+
+    def __init__(self, request: bytes, count: int, done: "asyncio.Future[None]") -> None:
+        self.request, self.left, self.done = request, count, done
+        self.buffer = b""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = transport
+        transport.write(self.request)
+
+    def data_received(self, data: bytes) -> None:
+        self.buffer += data
+        head, found, rest = self.buffer.partition(b"\r\n\r\n")
+        if not found:
+            return
+        size = int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
+        if len(rest) < size:
+            return
+        assert head.startswith(b"HTTP/1.1 200"), self.buffer[:300]
+        self.answer, self.buffer = rest, b""
+        self.left -= 1
+        if self.left:
+            self.transport.write(self.request)
+        elif not self.done.done():
+            self.done.set_result(None)
+            self.transport.close()
+
+
+def ask(server: Served, clients: int, requests: int) -> tuple[float, bytes]:
+    """Seconds per request, and the last answer's body."""
+    data = body()
+    request = b"POST %s HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%s" % (
+        PATH.encode(),
+        len(data),
+        data,
+    )
+
+    async def run() -> tuple[float, bytes]:
+        loop = asyncio.get_running_loop()
+        each = requests // clients
+        dones = [loop.create_future() for _ in range(clients)]
+        start = time.perf_counter()
+        pairs = [
+            await loop.create_connection(lambda d=done: _Client(request, each, d), server.host, server.port)
+            for done in dones
+        ]
+        await asyncio.gather(*dones)
+        return (time.perf_counter() - start) / (each * clients), pairs[0][1].answer
+
+    return uvloop.run(run())
+
+
+def direct(model: InferenceModel, runs: int) -> float:
+    """Seconds per run of onnxruntime on one image."""
+    image = {"image": np.zeros((1, 8, 8), np.uint8)}
+    start = time.perf_counter()
+    for _ in range(runs):
+        model.run(image)
+    return (time.perf_counter() - start) / runs
+
+
+def measure(folder: Path, rounds: int, requests: int) -> dict[int, float]:
+    """Print a line per number of clients; return the ratios."""
+    model = InferenceModel.load(folder)
+    ratios = {}
+    with served(folder) as ours:
+        size = len(ask(ours, 1, 50)[1])
+        with served(folder, _BARE.format(size=size)) as bare:
+            for clients in (1, 8, 64):
+                times: list[tuple[float, float, float]] = []
+                for _ in range(rounds + 1):  # the first one warms up
+                    times.append(
+                        (ask(ours, clients, requests)[0], ask(bare, clients, requests)[0], direct(model, requests))
+                    )
+                us, http, run = (statistics.median(column) * 1e3 for column in zip(*times[1:], strict=True))
+                ratios[clients] = statistics.median(a / (b + c) for a, b, c in times[1:])
+                print(f"{clients:3} at once: ours {us:.3f} ms; bare HTTP {http:.3f} + onnxruntime {run:.3f} ms")
+    return ratios
+
+
+def main() -> None:
+    """Measure with the digits' size of model."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--requests", type=int, default=1920)
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        ratios = measure(image_model(Path(folder), width=512), arguments.rounds, arguments.requests)
+    for clients, ratio in ratios.items():
+        print(f"ratio serve at {clients}: {ratio:.2f} (target <= 1.5)")
+
+
+if __name__ == "__main__":
+    main()
