@@ -4,8 +4,7 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-from trainyard_storage import ObjectInfo, Store
-from trainyard_storage.store import NotFound
+from trainyard_storage import NotFound, ObjectInfo, Store
 
 CHECKPOINTS_SHOWN = 20
 
