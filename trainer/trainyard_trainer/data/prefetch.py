@@ -11,15 +11,15 @@ T = TypeVar("T")
 
 
 class Prefetcher(Generic[T]):
-    """Reads the shards of `loads`, in order, at most `ahead` of them before they're needed."""
+    """Reads the shards of `loads`, in order, those of the first batch at once, later ones when `ahead` is called."""
 
-    def __init__(self, loads: list[Load], read: Callable[[int], T], executor: Executor, ahead: int) -> None:
+    def __init__(self, loads: list[Load], read: Callable[[int], T], executor: Executor) -> None:
         self._queue = deque(loads)
         self._read = read
         self._executor = executor
-        self._ahead = ahead
         self._active: list[tuple[Load, Future[T]]] = []
-        self.fill(-1)
+        if loads:
+            self._begin(loads[0].first, 0)
 
     @property
     def exhausted(self) -> bool:
@@ -32,15 +32,18 @@ class Prefetcher(Generic[T]):
         Raises what a read raised.
         """
         self._active = [(load, future) for load, future in self._active if load.last >= batch]
-        self.fill(batch)
+        self._begin(batch, 0)
         return {load.shard: future.result() for load, future in self._active if load.first <= batch}
 
-    def fill(self, batch: int) -> None:
-        """Begin the reads that `batch` needs, and some ahead."""
-        waiting = sum(load.first > batch for load, _ in self._active)
-        while self._queue and (self._queue[0].first <= batch or waiting < self._ahead):
+    def ahead(self, batch: int, shards: int) -> None:
+        """Begin reads for batches after `batch`, so that `shards` shards are read before they're needed."""
+        self._begin(batch, shards - sum(load.first > batch for load, _ in self._active))
+
+    def _begin(self, batch: int, more: int) -> None:
+        """Begin what `batch` needs, and `more` reads after that."""
+        while self._queue and (self._queue[0].first <= batch or more > 0):
             load = self._queue.popleft()
-            waiting += load.first > batch
+            more -= load.first > batch
             self._active.append((load, self._executor.submit(self._read, load.shard)))
 
     def close(self) -> None:

@@ -21,6 +21,7 @@ MIB = 1024 * 1024
 MIXED_BYTES = 64 * MIB  # what is read before the first batch, and kept at a time
 RESIDENT_BYTES = 256 * MIB  # a split up to this size stays in memory
 THREADS = 4
+SHARDS_AHEAD = 3
 BATCHES_AHEAD = 2
 
 Decode = Callable[[str, bytes], Any]
@@ -101,31 +102,35 @@ class SplitReader:
     def _from_memory(self, order: EpochOrder, batches: range) -> Iterator[Batch]:
         loads = order.loads(self._begin, self._end, batches.start)
         missing = [load for load in loads if load.shard not in self._held]
-        reading = Prefetcher(missing, self._keep, self._executor, ahead=len(missing))
+        reading = Prefetcher(missing, self._keep, self._executor)
         for index in batches:
             if missing:
                 reading.shards(index)
             rows, weights = order.batch(index, self._begin, self._end)
             fields = {name: column.take(rows, axis=0) for name, column in self._columns.items()}
             yield self._batch(order, index, rows, weights, fields)
+            reading.ahead(index, len(missing))
 
     def _stream(self, order: EpochOrder, epoch: int, batches: range) -> Iterator[Batch]:
         reading = self._prefetcher(order, epoch, batches.start)
 
         def assemble(index: int) -> Batch:
             shards = reading.shards(index)
-            if reading.exhausted and self._shuffle and (not self._next or self._next[0] != epoch + 1):
-                following = self._order.epoch(epoch + 1)
-                self._next = (epoch + 1, self._prefetcher(following, epoch + 1, 0))
             rows, weights = order.batch(index, self._begin, self._end)
             fields = gather(rows, self._order.offsets, shards, self._fields)
-            return self._batch(order, index, rows, weights, fields)
+            batch = self._batch(order, index, rows, weights, fields)
+            # Only now: reads ahead would hold up the first batch.
+            reading.ahead(index, max(SHARDS_AHEAD, len(shards)))
+            if reading.exhausted and self._shuffle and not self._next:
+                self._next = (epoch + 1, self._prefetcher(self._order.epoch(epoch + 1), epoch + 1, 0))
+            return batch
 
         with ThreadPoolExecutor(1, thread_name_prefix="batches") as worker:
             waiting: deque[Future[Batch]] = deque()
             for index in batches:
                 waiting.append(worker.submit(assemble, index))
-                if len(waiting) > BATCHES_AHEAD:
+                # The first batch is given before others are begun: it is what everybody waits for.
+                if index == batches.start or len(waiting) > BATCHES_AHEAD:
                     yield waiting.popleft().result()
             while waiting:
                 yield waiting.popleft().result()
@@ -137,9 +142,7 @@ class SplitReader:
             return begun[1]
         if begun:
             begun[1].close()
-        loads = order.loads(self._begin, self._end, start)
-        together = sum(load.first <= start for load in loads)
-        return Prefetcher(loads, self._read, self._executor, ahead=max(3, together))
+        return Prefetcher(order.loads(self._begin, self._end, start), self._read, self._executor)
 
     def _batch(self, order: EpochOrder, index: int, rows: Rows, weights: Array, fields: dict[str, Array]) -> Batch:
         if self._decode:
