@@ -66,7 +66,7 @@ class Recovery(Model):
     max_restarts: Count = Field(3, description="Restarts after faults of the program itself; 3.")
     node_loss_seconds: Seconds = Field(30, description="A node silent for this long is taken as lost; 30.")
     hang_seconds: Literal["auto"] | Seconds = Field(
-        "auto", description="No step for this long is a hang; auto: far longer than steps usually take."
+        "auto", description="No step for this long is a hang; auto: far longer than steps usually take; auto."
     )
 
 
@@ -78,7 +78,7 @@ class JobSpec(Model):
     nodes: Annotated[int, Field(ge=1, le=4096)] = Field(1, description="Nodes wanted now; 1.")
     elastic: Elastic | None = Field(None, description="Absent: exactly `nodes`.")
     processes_per_node: Literal["auto"] | Annotated[int, Field(ge=1, le=64)] = Field(
-        "auto", description="Processes on each node; auto: the GPUs asked for, else 1."
+        "auto", description="Processes on each node; auto: the GPUs asked for, else 1; auto."
     )
     template: PodTemplate = Field(default_factory=PodTemplate, description="The pods. Left aside on one machine.")
     storage: Storage = Field(default_factory=Storage, description="Object storage.")

@@ -47,7 +47,8 @@ class Data(Model):
     )
     splits: GivenSplits | None = Field(None, description="Given splits, instead of uri.")
     format: Literal["auto", "csv", "parquet", "jsonl", "webdataset", "images"] = Field(
-        "auto", description="auto tells by the file name: .csv, .parquet, .jsonl, .tar, or a folder of class folders."
+        "auto",
+        description="auto tells by the file name: .csv, .parquet, .jsonl, .tar, or a folder of class folders; auto.",
     )
     target: Column | None = Field(
         None,
@@ -55,7 +56,7 @@ class Data(Model):
         "images take the folder's name.",
     )
     task: Literal["auto", "binary", "multiclass", "regression"] = Field(
-        "auto", description="What is predicted; auto decides by the target's type and values."
+        "auto", description="What is predicted; auto decides by the target's type and values; auto."
     )
     categorical: Columns = Field([], description="Numeric columns whose values are names of categories.")
     missing_values: Annotated[list[Text], Field(max_length=64)] = Field(
@@ -106,7 +107,7 @@ class Prepare(Model):
     scale: Literal["none", "standard", "minmax", "symmetric", "robust"] = Field(
         "standard",
         description="standard: mean 0 and deviation 1; minmax: [0, 1]; symmetric: [-1, 1]; "
-        "robust: median 0 and quartile range 1; none. standard if absent.",
+        "robust: median 0 and quartile range 1; standard.",
     )
     categories: Literal["onehot", "ordinal"] = Field("onehot", description="How categories become numbers; onehot.")
     max_categories: Annotated[int, Field(ge=2, le=10_000)] = Field(
@@ -124,7 +125,7 @@ class ModelSpec(Model):
     rules = rules.MODEL_SPEC
 
     type: Annotated[str, Field(max_length=256, pattern=r"^([a-z][a-z0-9]*|[A-Za-z_][\w.]*:[A-Za-z_]\w*)$")] = Field(
-        "mlp", description="mlp, cnn, or a class of your own as module:Class."
+        "mlp", description="mlp, cnn, or a class of your own as module:Class; mlp."
     )
     hidden: Annotated[list[PositiveInt], Field(max_length=64)] = Field(
         [128, 64], description="Widths of the hidden layers (mlp), or of the layer before the output (cnn)."
@@ -146,20 +147,22 @@ class Optimizer(Model):
 
     rules = rules.OPTIMIZER
 
-    type: Literal["sgd", "adam", "adamw"] = Field("adamw", description="adamw, adam or sgd.")
+    type: Literal["sgd", "adam", "adamw"] = Field("adamw", description="sgd, adam or adamw; adamw.")
     learning_rate: PositiveFloat = Field(0.001, description="Learning rate after the warm-up; 0.001.")
     momentum: Annotated[float, Field(ge=0, lt=1)] = Field(0.0, description="Momentum (sgd); 0.")
     nesterov: bool = Field(False, description="Nesterov momentum (sgd; needs momentum above 0); false.")
     weight_decay: Annotated[float, Field(ge=0)] = Field(0.0, description="L2 penalty, decoupled for adamw; 0.")
-    beta1: Annotated[float, Field(ge=0, lt=1)] = Field(0.9, description="Decay of the first moment (adam, adamw).")
-    beta2: Annotated[float, Field(ge=0, lt=1)] = Field(0.999, description="Decay of the second moment (adam, adamw).")
-    epsilon: PositiveFloat = Field(1e-8, description="Added to the denominator (adam, adamw).")
+    beta1: Annotated[float, Field(ge=0, lt=1)] = Field(0.9, description="Decay of the first moment (adam, adamw); 0.9.")
+    beta2: Annotated[float, Field(ge=0, lt=1)] = Field(
+        0.999, description="Decay of the second moment (adam, adamw); 0.999."
+    )
+    epsilon: PositiveFloat = Field(1e-8, description="Added to the denominator (adam, adamw); 1e-08.")
 
 
 class Schedule(Model):
     """How the learning rate changes over the steps."""
 
-    type: Literal["constant", "step", "cosine"] = Field("constant", description="constant, step or cosine.")
+    type: Literal["constant", "step", "cosine"] = Field("constant", description="constant, step or cosine; constant.")
     warmup_steps: Count = Field(0, description="Steps over which the rate rises linearly from 0; 0.")
     step_epochs: PositiveInt = Field(10, description="Epochs between two drops (step); 10.")
     gamma: Annotated[float, Field(gt=0, le=1)] = Field(0.1, description="Factor of each drop (step); 0.1.")
@@ -180,9 +183,7 @@ class EarlyStopping(Model):
         "validation/mse",
         "validation/mae",
         "validation/r2",
-    ] = Field(
-        "validation/loss", description="Metric to watch, of the validation split; validation/loss fits every task."
-    )
+    ] = Field("validation/loss", description="Metric to watch, the loss fits every task; validation/loss.")
     patience: PositiveInt = Field(5, description="Epochs without improvement before the stop; 5.")
     min_delta: Annotated[float, Field(ge=0)] = Field(0.0, description="Smallest change that counts; 0.")
 
@@ -212,7 +213,7 @@ class Evaluate(Model):
     """How the model is judged on the test split."""
 
     metrics: Literal["auto"] | Annotated[list[Metric], Field(min_length=1, max_length=16)] = Field(
-        "auto", description="auto: all that fit the task, or a list of names."
+        "auto", description="auto: all that fit the task, or a list of names; auto."
     )
 
 

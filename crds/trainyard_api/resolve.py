@@ -1,5 +1,6 @@
 """From a TrainingJob to a job that can be launched on this machine."""
 
+import os
 import uuid
 from pathlib import Path
 
@@ -42,7 +43,7 @@ def absolute(uri: str, folder: Path) -> str:
     """`uri` as it is if it has a scheme, else file:// with the path from `folder` on; patterns stay as they are."""
     if "://" in uri:
         return uri
-    return f"file://{Path(folder, uri).as_posix() if uri != '.' else folder.as_posix()}"
+    return f"file://{os.path.normpath(Path(folder, uri))}"
 
 
 def _processes_per_node(spec: JobSpec) -> int:

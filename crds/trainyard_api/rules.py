@@ -129,7 +129,7 @@ OPTIMIZER = (
         "set type: sgd, or use beta1 of adam and adamw",
     ),
     Rule(
-        ("nesterov", "momentum"),
+        ("nesterov", "momentum", "type"),
         lambda optimizer: not optimizer.nesterov or (optimizer.type == "sgd" and optimizer.momentum > 0),
         "!has(self.nesterov) || !self.nesterov || (has(self.type) && self.type == 'sgd' && has(self.momentum)"
         " && double(self.momentum) > 0.0)",

@@ -80,7 +80,7 @@ def _union(raw: Schema, variants: list[Schema]) -> Schema:
     text, number = sorted(typed, key=lambda variant: str(variant["type"]), reverse=True)
     union = {**outer, "x-kubernetes-int-or-string": True}
     rule = _either(_bounds(text), _bounds(number))
-    return {**union, "x-kubernetes-validations": [rule]} if rule else union
+    return {**union, "x-kubernetes-validations": [rule]} if rule else {**union, "maxLength": text["maxLength"]}
 
 
 def _either(text: Schema, number: Schema) -> Schema | None:

@@ -169,9 +169,7 @@ class _Reader:
                 merged += [self._value(part, location) for part in (item.value if several else [item])]
                 continue
             if not isinstance(key, yaml.ScalarNode):
-                raise TrainyardError(
-                    "a key is not text", self._at(key), "write `name: value`; quote what holds {} or []"
-                )
+                raise TrainyardError("a key is not text", self._at(key), "quote it if it holds {} or []")
             inner = (*location, key.value)
             if key.value in values:
                 self._source.repeated.append((inner, self._source.places[inner], self._at(key)))
