@@ -16,9 +16,11 @@ from pathlib import Path
 
 from trainyard_api.documents import Fault
 from trainyard_api.errors import ExitCode, TrainyardError
+from trainyard_launcher.processes import die_with_parent
 from trainyard_launcher.runtime import forget_pid, runtime_from_environment, write_fault, write_pid
 
 OUT_OF_MEMORY = "OutOfMemory"
+TERMINATED = "Terminated"
 _MEMORY_WORDS = ("out of memory", "can't allocate memory", "Cannot allocate memory")
 
 
@@ -28,7 +30,12 @@ def main(arguments: Sequence[str]) -> int:
     if runtime:
         _enter(runtime, own_rank())
     code = guarded(lambda: _execute(arguments), cause="UserError")
-    if runtime and code == 0:
+    if code == ExitCode.TERMINATED:
+        # Stopped as it was asked to, with a checkpoint. To torchrun that is success: it would kill the other ranks,
+        # which may still be writing theirs.
+        leave(Fault(cause=TERMINATED, message="The program was told to stop.", rank=own_rank(), exitCode=code))
+        code = ExitCode.OK
+    if runtime and code == ExitCode.OK:
         forget_pid(runtime, own_rank())
     return code
 
@@ -52,7 +59,7 @@ def guarded(run: Callable[[], object], *, cause: str) -> int:
         run()
     except TrainyardError as error:
         sys.stderr.write(f"{error}\n")
-        _leave(_fault_of(error))
+        leave(fault_of(error, own_rank()))
         return error.code
     except SystemExit as leaving:
         return _exit_code(leaving)
@@ -60,7 +67,7 @@ def guarded(run: Callable[[], object], *, cause: str) -> int:
         return ExitCode.INTERRUPTED
     except BaseException as error:  # noqa: BLE001 - whatever ends a rank has to be told
         traceback.print_exception(_without_our_frames(error))
-        _leave(_fault_of_exception(error, cause))
+        leave(_fault_of_exception(error, cause))
         return ExitCode.FAILED
     return ExitCode.OK
 
@@ -73,6 +80,7 @@ def _enter(runtime: Path, rank: int) -> None:
     os.dup2(log, 1)
     os.dup2(log, 2)
     os.close(log)
+    die_with_parent()
     faulthandler.enable()
     faulthandler.register(signal.SIGUSR1, all_threads=True)
     write_pid(runtime, rank)
@@ -80,13 +88,15 @@ def _enter(runtime: Path, rank: int) -> None:
 
 def _execute(arguments: Sequence[str]) -> None:
     program = arguments[0]
-    sys.path[0] = str(Path.cwd())
+    if os.environ.pop("PYTHONSAFEPATH", None) is None:
+        del sys.path[0]  # where Python itself put the folder that `-m` starts from
     if program == "-m":
+        sys.path.insert(0, str(Path.cwd()))
         sys.argv = list(arguments[1:])
         runpy.run_module(arguments[1], run_name="__main__", alter_sys=True)
     else:
+        sys.path.insert(0, str(Path(program).absolute().parent))
         sys.argv = list(arguments)
-        sys.path[0] = str(Path(program).absolute().parent)
         runpy.run_path(program, run_name="__main__")
 
 
@@ -94,11 +104,12 @@ def _exit_code(leaving: SystemExit) -> int:
     if leaving.code is None or isinstance(leaving.code, int):
         return leaving.code or 0
     sys.stderr.write(f"{leaving.code}\n")
-    _leave(Fault(cause="UserError", message=str(leaving.code), rank=own_rank(), exitCode=ExitCode.FAILED))
+    leave(Fault(cause="UserError", message=str(leaving.code), rank=own_rank(), exitCode=ExitCode.FAILED))
     return ExitCode.FAILED
 
 
-def _leave(fault: Fault) -> None:
+def leave(fault: Fault) -> None:
+    """Write `fault` down for the launcher, if there is one."""
     runtime = runtime_from_environment()
     if runtime:
         try:
@@ -107,11 +118,12 @@ def _leave(fault: Fault) -> None:
             sys.stderr.write(f"The fault can't be written down: {error}\n")
 
 
-def _fault_of(error: TrainyardError) -> Fault:
+def fault_of(error: TrainyardError, rank: int | None) -> Fault:
+    """`error` as a document."""
     return Fault(
         cause=error.cause,
         message=error.what,
-        rank=own_rank(),
+        rank=rank,
         exitCode=error.code,
         where=error.where,
         remedy=error.remedy,

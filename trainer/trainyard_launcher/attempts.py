@@ -1,0 +1,51 @@
+"""Attempts at a run: each has a number, and on one machine there is one at a time."""
+
+import fcntl
+import os
+import platform
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+from trainyard_api.errors import ExitCode, TrainyardError
+from trainyard_storage import Store
+
+
+def begin_attempt(store: Store) -> int:
+    """Take the next number, by writing `attempts/<n>`; whoever else wants the same one gets the next."""
+    taken = [int(info.key.rpartition("/")[2]) for info in store.list("attempts/")]
+    attempt = max(taken, default=0) + 1
+    who = {"host": platform.node(), "pid": os.getpid(), "time": datetime.now(UTC).isoformat(timespec="seconds")}
+    while True:
+        try:
+            store.put_json(f"attempts/{attempt:05d}", who, if_absent=True)
+        except FileExistsError:
+            attempt += 1
+        else:
+            return attempt
+
+
+@contextmanager
+def only_one(folder: Path, what: str) -> Iterator[None]:
+    """Hold the lock file in `folder`; the system lets go of it however this process ends.
+
+    Raises TrainyardError if another process holds it.
+    """
+    path = folder / "running.lock"
+    with path.open("a+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            file.seek(0)
+            raise TrainyardError(
+                f"The same job runs already, as process {file.read().strip() or '(unknown)'}.",
+                what,
+                "Wait for it or stop it; this command then goes on where it was.",
+                ExitCode.FAILED,
+                "AlreadyRunning",
+            ) from error
+        file.truncate(0)
+        file.write(str(os.getpid()))
+        file.flush()
+        yield

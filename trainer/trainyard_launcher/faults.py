@@ -1,0 +1,128 @@
+"""Why a stage ended, in one plain sentence; whether trying again may help; and the termination message."""
+
+import json
+import os
+import signal
+from pathlib import Path
+
+from trainyard_api.documents import Fault, ResolvedJob
+from trainyard_api.errors import ExitCode
+from trainyard_launcher.logs import last_lines, tail
+from trainyard_launcher.rank import OUT_OF_MEMORY, TERMINATED, rank_log
+from trainyard_launcher.runtime import read_faults, write_atomically
+from trainyard_launcher.torchrun import RankEnd, first_failure
+
+HUNG = "Hung"
+KILLED = "Killed"
+# A program that can't be read, or lacks a module, lacks it the next time too; so does a loss that is a pure function
+# of data, seed and settings.
+_INCURABLE_CAUSES = {"LossNotFinite"}
+_INCURABLE_EXCEPTIONS = ("SyntaxError", "IndentationError", "TabError", "ImportError", "ModuleNotFoundError")
+_TERMINATION_BYTES = 4096
+
+
+def diagnose(job: ResolvedJob, runtime: Path, stage: str, code: int, oom_kills: int) -> Fault | None:
+    """The fault that ended a stage whose process tree exited with `code`; None if it ended well.
+
+    `oom_kills`: how many processes the kernel has killed for memory meanwhile.
+    """
+    faults = read_faults(runtime)
+    if code == 0:
+        return next((fault for fault in faults if fault.cause == TERMINATED), None)
+    end = first_failure(tail(runtime / "logs" / "torchrun.log")) or RankEnd(0, 128 - code if code > 128 else code, 0)
+    own = [fault for fault in faults if fault.rank == end.rank]
+    if own:
+        fault = own[0]
+    elif end.exit_code < 0:
+        fault = _killed(job, end, oom_kills)
+    elif faults:
+        fault = faults[0]
+    else:
+        what = f"Rank {end.rank} ended with exit code {end.exit_code}."
+        fault = Fault(cause="UserError", message=what, rank=end.rank, exitCode=end.exit_code)
+    return _completed(fault, job, runtime, stage)
+
+
+def hung(job: ResolvedJob, runtime: Path, stage: str, sentence: str, rank: int | None) -> Fault:
+    """The fault of a stage that was killed because it hung."""
+    fault = Fault(
+        cause=HUNG,
+        message=f"The job hangs: {sentence}.",
+        rank=rank,
+        exitCode=ExitCode.FAILED,
+        where=str(runtime / "logs"),
+        remedy="The stack of every rank is in its log. If a step may take so long, raise spec.recovery.hangSeconds.",
+    )
+    return _completed(fault, job, runtime, stage)
+
+
+def retry_may_help(fault: Fault) -> bool:
+    """Whether the same program could come through if it were started again, here and now."""
+    incurable = fault.cause in _INCURABLE_CAUSES or (fault.exception or "").startswith(_INCURABLE_EXCEPTIONS)
+    return not incurable and fault.exit_code not in (ExitCode.INVALID, ExitCode.INFRASTRUCTURE)
+
+
+def exit_code(fault: Fault) -> ExitCode:
+    """The launcher's exit code for it."""
+    if fault.exit_code in (ExitCode.INVALID, ExitCode.INFRASTRUCTURE):
+        return ExitCode(fault.exit_code)
+    return ExitCode.FAILED if retry_may_help(fault) else ExitCode.INVALID
+
+
+def oom_kills() -> int:
+    """Processes that the kernel has killed for memory so far: of our control group if it tells, else of the machine."""
+    try:
+        group = Path("/proc/self/cgroup").read_text().rpartition("::")[2].strip().lstrip("/")
+        events = (Path("/sys/fs/cgroup") / group / "memory.events").read_text()
+    except OSError:
+        events = Path("/proc/vmstat").read_text()
+    counts = dict(line.split() for line in events.splitlines() if len(line.split()) == 2)
+    return int(counts.get("oom_kill", 0))
+
+
+def write_termination(fault: Fault, runtime: Path) -> None:
+    """Leave the fault where Kubernetes looks for it, or in the runtime folder: JSON of at most 4 KiB."""
+    text = termination_text(fault)
+    for path in (os.environ.get("TRAINYARD_TERMINATION_LOG"), "/dev/termination-log"):
+        if path and (Path(path).exists() or path != "/dev/termination-log"):
+            try:
+                Path(path).write_text(text)
+                return
+            except OSError:
+                continue
+    write_atomically(runtime / "termination.json", text)
+
+
+def termination_text(fault: Fault, limit: int = _TERMINATION_BYTES) -> str:
+    """The fault as JSON of at most `limit` bytes: its last lines go first, then its longest texts are cut."""
+    document = fault.model_dump(mode="json")
+    while len(text := json.dumps(document, ensure_ascii=False).encode()) > limit:
+        if document["lastLines"]:
+            document["lastLines"] = document["lastLines"][1:]
+            continue
+        longest = max(("message", "exception", "where", "remedy"), key=lambda key: len(document[key] or ""))
+        document[longest] = document[longest][: len(document[longest]) * 3 // 4]
+    return text.decode()
+
+
+def _completed(fault: Fault, job: ResolvedJob, runtime: Path, stage: str) -> Fault:
+    update: dict[str, object] = {"last_lines": fault.last_lines or last_lines(rank_log(runtime, stage, fault.rank or 0))}
+    if fault.cause == OUT_OF_MEMORY and not fault.remedy:
+        update["remedy"] = _memory_remedy(job)
+    return fault.model_copy(update=update)
+
+
+def _killed(job: ResolvedJob, end: RankEnd, oom_kills: int) -> Fault:
+    name = signal.Signals(-end.exit_code).name
+    if end.exit_code == -signal.SIGKILL and oom_kills:
+        what = f"Rank {end.rank} was killed by the system: it ran out of memory."
+        return Fault(cause=OUT_OF_MEMORY, message=what, rank=end.rank, exitCode=end.exit_code)
+    by = " from outside" if end.exit_code == -signal.SIGKILL else ""
+    what = f"Rank {end.rank} was killed{by} ({name})."
+    return Fault(cause=KILLED, message=what, rank=end.rank, exitCode=end.exit_code)
+
+
+def _memory_remedy(job: ResolvedJob) -> str:
+    if job.spec.recipe:
+        return f"Lower spec.recipe.train.batchSize (now {job.spec.recipe.train.batch_size}) or raise accumulationSteps."
+    return "Lower the program's batch size, or the number of processes."

@@ -1,0 +1,53 @@
+"""Telling a hang from a slow step, by the ranks' heartbeats."""
+
+import time
+from collections import deque
+from pathlib import Path
+from statistics import quantiles
+from typing import Literal
+
+from trainyard_launcher.runtime import read_heartbeats
+
+LEAST_SECONDS = 60.0
+USUAL_STEPS = 20  # as many of the slowest usual steps may pass without one
+_REMEMBERED = 200
+
+
+class HangWatch:
+    """Watches the newest beat of any rank: ranks wait for each other, so one that hangs stops them all.
+
+    `seconds` "auto": max(60 s, 20 times the slowest usual step), where usual means 95 of 100; an integer: that long.
+    Nothing is a hang before the first beat, so a program without heartbeats is never taken for hung.
+    """
+
+    def __init__(self, runtime: Path, seconds: Literal["auto"] | int, patience: float = 1.0) -> None:
+        """`patience` lengthens auto: a job that was taken for hung before may just be slow."""
+        self._runtime = runtime
+        self._seconds = seconds
+        self._patience = patience
+        self._steps: deque[float] = deque(maxlen=_REMEMBERED)
+        self._last: tuple[int, float] | None = None
+        self.heard = False
+
+    def limit(self) -> float:
+        """Seconds without a beat that are a hang, as things are now."""
+        if self._seconds != "auto":
+            return float(self._seconds)
+        usual = quantiles(self._steps, n=20)[-1] if len(self._steps) >= 2 else 0.0
+        return max(LEAST_SECONDS, USUAL_STEPS * usual) * self._patience
+
+    def hung(self) -> str | None:
+        """What hangs, in one sentence; None if nothing does."""
+        beats = read_heartbeats(self._runtime)
+        if not beats:
+            return None
+        self.heard = True
+        newest = max(beats.values(), key=lambda beat: beat[1])
+        if self._last and newest[0] > self._last[0]:
+            self._steps.append((newest[1] - self._last[1]) / (newest[0] - self._last[0]))
+        self._last = newest
+        silent = time.monotonic() - newest[1]
+        if silent <= self.limit():
+            return None
+        rank, (step, _) = min(beats.items(), key=lambda item: item[1])
+        return f"no rank has done a step for {silent:.0f} s; rank {rank} is furthest behind, at step {step}"

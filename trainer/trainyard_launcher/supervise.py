@@ -1,0 +1,112 @@
+"""Watching one process tree from its start to its end."""
+
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from trainyard_launcher.hang import HangWatch
+from trainyard_launcher.interruption import Interruption
+from trainyard_launcher.logs import Follower, tail
+from trainyard_launcher.observer import Observer
+from trainyard_launcher.processes import Tree, is_alive, send
+from trainyard_launcher.rank import rank_log
+from trainyard_launcher.runtime import read_pids, read_progress
+from trainyard_launcher.torchrun import failure_noticed
+
+TICK = 0.1
+PEERS_SECONDS = 5.0  # what the others get to end by themselves, once one rank has failed
+STACKS_SECONDS = 3.0
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How a tree ended: its exit code, or what hung so that it had to be killed."""
+
+    code: int
+    hung: str | None = None
+
+
+class Supervisor:
+    """Follows the logs, passes signals on, and notices hangs and half-dead gangs."""
+
+    def __init__(
+        self,
+        tree: Tree,
+        runtime: Path,
+        stage: str,
+        *,
+        watch: HangWatch,
+        interruption: Interruption,
+        observer: Observer,
+        grace_seconds: float,
+    ) -> None:
+        """`grace_seconds`: how long ranks have to save a checkpoint after a signal."""
+        self._tree = tree
+        self._runtime = runtime
+        self._stage = stage
+        self._watch = watch
+        self._interruption = interruption
+        self._observer = observer
+        self._grace = grace_seconds
+        self._follower = Follower(runtime / "logs", stage)
+        self._told: set[int] = set()
+        self._failed_at: float | None = None
+
+    def run(self) -> Ending:
+        """Return when the tree has ended, with everything it started."""
+        hang = None
+        while not self._tree.wait(TICK):
+            self._report()
+            if self._interruption.count:
+                self._pass_on()
+            elif hang := self._watch.hung():
+                self._dump_stacks()
+            if hang or self._insisted() or self._half_dead():
+                self._tree.kill()
+        self._report(to_the_end=True)
+        return Ending(self._tree.poll() or 0, hang)
+
+    def _report(self, *, to_the_end: bool = False) -> None:
+        for rank, line in self._follower.lines(to_the_end=to_the_end):
+            self._observer.line(rank, line)
+        if progress := read_progress(self._runtime):
+            self._observer.progress(progress)
+
+    def _pass_on(self) -> None:
+        """Tell each rank once, by itself: torchrun would kill the helpers of a rank along with telling it."""
+        pids = read_pids(self._runtime)
+        for pid in set(pids.values()) - self._told:
+            send(pid, signal.SIGTERM)
+        self._told |= set(pids.values())
+        if not self._told:  # no rank has begun: there is nothing to save
+            self._tree.kill()
+
+    def _insisted(self) -> bool:
+        asked = self._interruption
+        return asked.count > 1 or (asked.count == 1 and time.monotonic() > asked.since + self._grace)
+
+    def _half_dead(self) -> bool:
+        """Whether a rank has failed, and the others had their time: they may wait for it in a collective."""
+        if self._failed_at is None and self._a_rank_failed():
+            self._failed_at = time.monotonic()
+        return self._failed_at is not None and time.monotonic() > self._failed_at + PEERS_SECONDS
+
+    def _a_rank_failed(self) -> bool:
+        dead = [pid for pid in read_pids(self._runtime).values() if not is_alive(pid)]
+        return bool(dead) or failure_noticed(tail(self._runtime / "logs" / "torchrun.log"))
+
+    def _dump_stacks(self) -> None:
+        pids = {rank: pid for rank, pid in read_pids(self._runtime).items() if is_alive(pid)}
+        logs = {rank: rank_log(self._runtime, self._stage, rank) for rank in pids}
+        sizes = {rank: log.stat().st_size for rank, log in logs.items()}
+        for pid in pids.values():
+            send(pid, signal.SIGUSR1)
+        _wait(lambda: all(logs[rank].stat().st_size > size for rank, size in sizes.items()), STACKS_SECONDS)
+
+
+def _wait(condition: Callable[[], bool], seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(0.02)
