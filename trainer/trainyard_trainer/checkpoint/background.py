@@ -32,10 +32,12 @@ class Background:
 
     def _run(self) -> None:
         while True:
-            task = self._tasks.get()
-            try:
-                task()
-            except BaseException as error:  # noqa: BLE001 - told to the caller by raise_failure
-                self._failure = self._failure or error
-            finally:
-                self._tasks.task_done()
+            self._do(self._tasks.get())
+
+    def _do(self, task: Callable[[], None]) -> None:
+        try:
+            task()
+        except BaseException as error:  # noqa: BLE001 - told to the caller by raise_failure
+            self._failure = self._failure or error
+        finally:
+            self._tasks.task_done()

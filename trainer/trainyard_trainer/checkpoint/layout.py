@@ -48,8 +48,9 @@ def pieces(specs: Sequence[TensorSpec], tensors: Sequence[torch.Tensor], start: 
     for spec, tensor in zip(specs, tensors, strict=True):
         low, high = max(start, spec.offset), min(end, spec.offset + tensor.numel() * tensor.element_size())
         if low < high:
-            flat = tensor.contiguous().reshape(-1).view(torch.uint8)
-            yield Piece(flat[low - spec.offset : high - spec.offset], low - start)
+            # A tensor of one element is contiguous whatever its strides say, and `view` would mind them.
+            flat = tensor.contiguous().as_strided((tensor.numel(),), (1,))
+            yield Piece(flat.view(torch.uint8)[low - spec.offset : high - spec.offset], low - start)
 
 
 def _bytes_of_spec(spec: TensorSpec) -> int:

@@ -5,9 +5,11 @@ The pages outlive a restarted process, which then finds them warm: fresh pages c
 """
 
 import errno
+import fcntl
 import mmap
 import os
 from pathlib import Path
+from typing import BinaryIO
 
 import torch
 
@@ -21,6 +23,7 @@ class Staging:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._file: BinaryIO | None = None
         self._buffer = torch.empty(0, dtype=torch.uint8)
 
     def buffer(self, size: int) -> torch.Tensor:
@@ -38,14 +41,11 @@ class Staging:
 
     def _grow(self, size: int) -> None:
         try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            try:
-                # Without its blocks reserved, a full disk would end the process by SIGBUS in the middle of a copy.
-                os.posix_fallocate(file, 0, size)
-                pages = mmap.mmap(file, size)
-            finally:
-                os.close(file)
+            if self._file is None:
+                self._file = self._open()
+            # Without its blocks reserved, a full disk would end the process by SIGBUS in the middle of a copy.
+            os.posix_fallocate(self._file.fileno(), 0, size)
+            pages = mmap.mmap(self._file.fileno(), size)
         except OSError as error:
             raise _no_room(self._path, size, error) from error
         self._release()
@@ -55,10 +55,28 @@ class Staging:
             # file, copies still work, through the driver's own buffer.
             torch.cuda.cudart().cudaHostRegister(self._buffer.data_ptr(), size, 0)  # type: ignore[no-untyped-call]
 
+    def _open(self) -> BinaryIO:
+        """Open the file, or the next one that no living process uses: shared memory would mix two checkpoints."""
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        number = 0
+        while True:
+            file = open(f"{self._path}.{number}", "ab+", opener=_private)  # noqa: SIM115 - kept open for its lock
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # gone with the process, however it ends
+            except BlockingIOError:
+                file.close()
+                number += 1
+            else:
+                return file
+
     def _release(self) -> None:
         if torch.cuda.is_available() and self._buffer.numel():
             torch.cuda.cudart().cudaHostUnregister(self._buffer.data_ptr())  # type: ignore[no-untyped-call]
         self._buffer = torch.empty(0, dtype=torch.uint8)
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
 
 
 def _no_room(path: Path, size: int, error: OSError) -> TrainyardError:

@@ -59,13 +59,14 @@ class Writer:
             self._store.put(_part_document(staged.folder, self._rank), _encode(part))
 
     def _upload(self, staged: StagedPart) -> Part:
+        xxh3 = digest(staged.data)
         self._store.put(part_key(staged.folder, self._rank), staged.data)
         return Part(
             rank=self._rank,
             start=staged.start,
             end=staged.end,
             bytes=staged.data.nbytes,
-            xxh3=digest(staged.data),
+            xxh3=xxh3,
             state=digest(json.dumps([spec.model_dump() for spec in staged.tensors]).encode()),
             skeleton=staged.rank_skeleton,
             tensors=staged.rank_tensors,
