@@ -11,13 +11,14 @@ from trainyard_api.errors import TrainyardError
 if TYPE_CHECKING:
     from obstore.store import ClientConfig, RetryConfig, S3Credential
 
-# Refused connections and 503s are retried for about 4 s; a connection that falls silent is given up after 20 s.
-# `timeout` bounds one request with its whole body, so it only has to be long enough for a shard on a slow line.
+# Refused connections and 503s are retried for about 4 s.
 _RETRY: "RetryConfig" = {
     "max_retries": 6,
     "backoff": {"init_backoff": timedelta(milliseconds=100), "max_backoff": timedelta(seconds=2), "base": 2},
     "retry_timeout": timedelta(seconds=30),
 }
+_SILENCE = "20s"  # a connection on which nothing moves for so long is given up
+_REQUEST = "10min"  # one request with its whole body: long enough for a shard on a slow line
 _CREDENTIALS_TTL = timedelta(minutes=5)
 
 
@@ -52,8 +53,8 @@ class S3Access:
         client: ClientConfig = {
             "allow_http": not secure,
             "connect_timeout": "5s",
-            "read_timeout": "20s",
-            "timeout": "10min",
+            "read_timeout": _SILENCE,
+            "timeout": _REQUEST,
         }
         bundle = self.session._session.get_config_variable("ca_bundle")  # AWS_CA_BUNDLE, or the profile's
         if bundle and secure:
