@@ -1,0 +1,101 @@
+"""How a run looks while it goes: a progress bar in a terminal, lines at sensible intervals elsewhere."""
+
+import time
+from types import TracebackType
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, Progress, TaskID, TextColumn
+
+from trainyard_api import status
+from trainyard_api.documents import ResolvedJob
+from trainyard_launcher.observer import Observer
+
+FIRST_INTERVAL = 2.0
+LONGEST_INTERVAL = 60.0
+_TITLES = {"prepare": "Preparing data", "train": "Training", "publish": "Publishing", "script": "Running the program"}
+
+
+class Display(Observer):
+    """Shows stages, progress, notices, and a script's own lines."""
+
+    def __init__(self, console: Console, job: ResolvedJob) -> None:
+        self._console = console
+        self._job = job
+        self._bar = Progress(
+            TextColumn("[bold]{task.description}"),
+            BarColumn(bar_width=28),
+            TextColumn("{task.fields[numbers]}"),
+            console=console,
+            disable=not console.is_terminal,
+            transient=True,
+        )
+        self._task: TaskID | None = None
+        self._last: status.Progress | None = None
+        self._interval = FIRST_INTERVAL
+        self._next = 0.0
+
+    def __enter__(self) -> "Display":
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._last and kind is None and not self._console.is_terminal:
+            self._console.print(numbers(self._last))
+        self._bar.stop()
+
+    def stage(self, stage: str) -> None:
+        """A bar of its own for each stage."""
+        if self._task is not None:
+            self._bar.remove_task(self._task)
+        self._task = self._bar.add_task(_TITLES[stage], total=None, numbers="")
+        processes = self._job.processes_per_node
+        by = f" on {processes} processes" if stage in ("train", "script") and processes > 1 else ""
+        self.notice(f"{_TITLES[stage]}{by}")
+
+    def skipped(self, stage: str) -> None:
+        """One line."""
+        self.notice(f"{_TITLES[stage]}: done already")
+
+    def progress(self, progress: status.Progress) -> None:
+        """The bar is redrawn; without a terminal a line is printed now and then, ever less often."""
+        if progress == self._last or progress.stage != "train":
+            return
+        self._last = progress
+        if self._task is not None:
+            total = progress.steps or None
+            self._bar.update(self._task, completed=progress.step, total=total, numbers=numbers(progress))
+        now = time.monotonic()
+        if not self._console.is_terminal and now >= self._next:
+            self._console.print(numbers(progress))
+            self._next = now + self._interval
+            self._interval = min(LONGEST_INTERVAL, self._interval * 1.5)
+
+    def line(self, rank: int, text: str) -> None:
+        """What a program of one's own prints; our own stages' output stays in the log."""
+        if self._job.spec.script:
+            prefix = f"[{rank}] " if self._job.processes_per_node > 1 else ""
+            self._console.print(escape(f"{prefix}{text}"))
+
+    def notice(self, text: str) -> None:
+        """A line above the bar."""
+        self._console.print(escape(text))
+
+
+def numbers(progress: status.Progress) -> str:
+    """Epoch, step, loss, speed and time left, as far as they're known."""
+    parts = [
+        f"epoch {progress.epoch}/{progress.epochs}" if progress.epochs else "",
+        f"step {progress.step}/{progress.steps}" if progress.steps else f"step {progress.step}",
+        f"loss {progress.loss:.4f}" if progress.loss is not None else "",
+        f"{progress.samples_per_second:,.0f} samples/s" if progress.samples_per_second else "",
+        f"{_duration(progress.seconds_left)} left" if progress.seconds_left is not None else "",
+    ]
+    return "  ".join(part for part in parts if part)
+
+
+def _duration(seconds: int) -> str:
+    hours, rest = divmod(seconds, 3600)
+    return f"{hours}:{rest // 60:02d}:{rest % 60:02d}" if hours else f"{rest // 60}:{rest % 60:02d}"

@@ -1,0 +1,98 @@
+"""`trainyard run`: launch the job on this machine, show how it goes, and say what came of it."""
+
+import argparse
+import json
+import shlex
+import sys
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from trainyard_api.documents import Fault, ResolvedJob
+from trainyard_api.errors import ExitCode
+from trainyard_api.manifest import load_job, resolve_job
+from trainyard_api.template import PodTemplate
+from trainyard_cli.display import Display
+from trainyard_launcher.launch import Outcome, launch
+from trainyard_storage import Store
+
+
+def main(args: argparse.Namespace) -> int:
+    """Run `args.file` with `args.overrides`, kept under `args.storage`. The exit code is one of ExitCode."""
+    path = Path(args.file)
+    manifest = load_job(path, args.overrides)
+    job = resolve_job(manifest, path.parent, args.storage)
+    console = Console(highlight=False, soft_wrap=True)
+    if manifest.spec.template != PodTemplate():
+        console.print("spec.template is for clusters: it is left aside on one machine.")
+    with Display(console, job) as display:
+        outcome = launch(job, display)
+    if outcome.fault:
+        _print_fault(outcome, outcome.fault)
+    elif outcome.code in (ExitCode.INTERRUPTED, ExitCode.TERMINATED):
+        console.print(_how_to_go_on(outcome, args), style="bold")
+    else:
+        if outcome.repeated:
+            console.print("This job is finished: nothing in it has changed, so nothing is repeated.", style="bold")
+        _print_result(console, job, outcome.store)
+    return outcome.code
+
+
+def _print_fault(outcome: Outcome, fault: Fault) -> None:
+    """One plain message: what, where, what to do, and where the rest can be read."""
+    logs = outcome.runtime / "logs"
+    lines = [fault.message]
+    if fault.rank is not None and f"ank {fault.rank}" not in fault.message:
+        lines[0] = f"Rank {fault.rank} failed: {fault.message}"
+    details = {
+        "where": fault.where,
+        "remedy": fault.remedy,
+        "restarts": str(outcome.restarts) if outcome.restarts else "",
+        "log": str(logs),
+    }
+    lines += [f"  {name}: {value}" for name, value in details.items() if value]
+    sys.stderr.write("\n".join(lines) + "\n")
+
+
+def _how_to_go_on(outcome: Outcome, args: argparse.Namespace) -> str:
+    step = newest_checkpoint(outcome.store)
+    kept = f"the checkpoint of step {step} is kept" if step is not None else "there is no checkpoint yet"
+    parts = ["trainyard", "run", args.file]
+    parts += [part for override in args.overrides for part in ("--set", override)]
+    parts += ["--storage", args.storage] if args.storage else []
+    return f"Stopped; {kept}. Go on with: {shlex.join(parts)}"
+
+
+def newest_checkpoint(store: Store) -> int | None:
+    """Step of the newest committed checkpoint; None if there is none."""
+    committed = [info.key for info in store.list("checkpoints/") if info.key.endswith("/COMMITTED")]
+    return max((int(key.split("/")[1].removeprefix("step-")) for key in committed), default=None)
+
+
+def _print_result(console: Console, job: ResolvedJob, store: Store) -> None:
+    if job.spec.script:
+        console.print(f"Done. What the program left is in {store.uri}")
+        return
+    evaluation = store.get_json("evaluation.json") or {}
+    published = store.get_json("PUBLISHED.json") or {}
+    console.print(_metrics_table(evaluation))
+    console.print(f"Report  {store.url('report.html')}")
+    console.print(f"Model   {published.get('uri', store.url('model'))}")
+    if sample := published.get("sample"):
+        console.print(f"Sample  {_short(sample['input'])} -> {_short(sample['output'])}")
+
+
+def _metrics_table(evaluation: dict[str, Any]) -> Table:
+    table = Table(title=f"{evaluation.get('split', 'test')} split, {evaluation.get('rows', 0)} samples")
+    table.add_column("metric")
+    table.add_column("value", justify="right")
+    for name, value in evaluation.get("metrics", {}).items():
+        table.add_row(name, "-" if value is None else f"{value:.4g}" if abs(value) >= 1 else f"{value:.4f}")
+    return table
+
+
+def _short(value: Any, most: int = 200) -> str:
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= most else f"{text[:most]} ..."
