@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Any, get_args
 
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
 from trainyard_api import API_VERSION
 from trainyard_api.base import Model, Rule
@@ -37,7 +38,7 @@ def _wrong_fields(source: Source) -> list[Problem]:
         schema = structural(TrainingJob)
         problems: dict[Location, Problem] = {}
         for error in invalid.errors(include_url=False):
-            location = _location(error["loc"], source.value)
+            location = _location(error, source.value)
             match error["type"]:
                 case "rules":
                     continue
@@ -56,18 +57,15 @@ def _wrong_fields(source: Source) -> list[Problem]:
     return []
 
 
-def _location(loc: tuple[int | str, ...], value: Any) -> Location:
+def _location(error: ErrorDetails, value: Any) -> Location:
     """Pydantic's location without the names of a union's types."""
     location: list[str | int] = []
-    for part in loc:
-        if isinstance(value, dict):
+    for part in error["loc"]:
+        if (isinstance(value, dict) and part in value) or (isinstance(value, list) and isinstance(part, int)):
             location.append(part)
-            if part not in value:
-                break
-            value = value[part]
-        elif isinstance(value, list) and isinstance(part, int):
+            value = _get(value, (part,))
+        elif error["type"] == "missing":
             location.append(part)
-            value = value[part]
     return tuple(location)
 
 
