@@ -30,7 +30,8 @@ class Batcher:
     """Runs together, in one go, the requests that came while the last run was active.
 
     A run takes place in a thread, so that others are heard meanwhile; but one of at most `inline_rows` rows, known to
-    be short, on the event loop itself: two changes of thread would take longer than the run.
+    be short, on the event loop itself: two changes of thread would take longer than the run. While `alone` says that
+    no other request is at hand to join it, such a run doesn't even wait for the loop's next round.
     """
 
     def __init__(
@@ -40,12 +41,14 @@ class Batcher:
         max_requests: int,
         inline_rows: int = 0,
         on_run: Callable[[int], None] = lambda rows: None,
+        alone: Callable[[], bool] = lambda: False,
     ) -> None:
         self._run = run
         self._max_rows = max_rows
         self._max_requests = max_requests
         self._inline_rows = inline_rows
         self._on_run = on_run
+        self._alone = alone
         self._queue: deque[Waiting] = deque()
         self._active = False
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="onnxruntime")
@@ -58,6 +61,9 @@ class Batcher:
         """Answer for `rows` rows, batched with whoever waits too; QueueFull if too many do."""
         if len(self._queue) >= self._max_requests:
             raise QueueFull
+        if rows <= self._inline_rows and not self._active and self._alone():
+            self._on_run(rows)
+            return self._run(inputs)
         loop = asyncio.get_running_loop()
         waiting = Waiting(inputs, rows, loop.create_future())
         self._queue.append(waiting)

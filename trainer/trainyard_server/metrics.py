@@ -44,15 +44,16 @@ class ServerMetrics:
             registry=self.registry,
         )
         info.labels(signature.name, signature.version, signature.task).set(1)
-        self._children: dict[tuple[str, int], Counter] = {}
+        self._children: dict[tuple[str, int], tuple[Counter, Histogram]] = {}  # looking a label up costs more
 
     def answered(self, route: str, code: int, seconds: float) -> None:
         """Count one answer."""
-        child = self._children.get((route, code))
-        if child is None:
-            child = self._children[(route, code)] = self._requests.labels(route, str(code))
-        child.inc()
-        self._duration.labels(route).observe(seconds)
+        children = self._children.get((route, code))
+        if children is None:
+            children = self._requests.labels(route, str(code)), self._duration.labels(route)
+            self._children[(route, code)] = children
+        children[0].inc()
+        children[1].observe(seconds)
 
     def exposition(self) -> bytes:
         """The text that /metrics answers."""

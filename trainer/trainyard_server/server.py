@@ -59,7 +59,7 @@ def _listen(host: str, port: int) -> socket.socket:
 def _config(app: ModelApp, settings: Settings) -> uvicorn.Config:
     protocol = type("BoundedConnection", (Connection,), {"settings": settings})
     return uvicorn.Config(
-        app.asgi,
+        app,
         http=protocol,
         ws="none",
         loop="uvloop",
@@ -83,6 +83,7 @@ class _Server(uvicorn.Server):
         self._app = app
         self._settings = settings
         self._announce = announce
+        app.requests_at_hand = self.server_state.tasks.__len__
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
