@@ -12,7 +12,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 KEY, KEY2, MISSING, GIVEN = "__trainyard_key", "__trainyard_key2", "__trainyard_missing", "__trainyard_given"
-_FLUSH_BYTES = 96 * 1024 * 1024
+_FLUSH_BYTES = 160 * 1024 * 1024
 _MAX_BITS = 8
 
 
@@ -24,13 +24,13 @@ class Bucket:
 
     def read(self, columns: list[str]) -> pl.DataFrame:
         """Some columns of all rows."""
-        return pl.concat([pl.scan_ipc(part) for part in self.parts]).select(columns).collect()
+        return pl.concat([pl.read_ipc(part, columns=columns) for part in self.parts], rechunk=True).select(columns)
 
 
 class Spill:
     """Takes rows with a `KEY` column (uint64) in any order and writes them into buckets under `folder`."""
 
-    def __init__(self, folder: Path, expected_bytes: int, bucket_bytes: int = 64 * 1024 * 1024) -> None:
+    def __init__(self, folder: Path, expected_bytes: int, bucket_bytes: int = 96 * 1024 * 1024) -> None:
         folder.mkdir(parents=True)
         self._folder = folder
         self._bits = min(_MAX_BITS, max(0, int(np.ceil(np.log2(max(1, expected_bytes / bucket_bytes))))))
@@ -39,7 +39,7 @@ class Spill:
         self._waiting_bytes = 0
 
     def add(self, frame: pl.DataFrame) -> None:
-        """Take rows; written out once 96 MB have come together."""
+        """Take rows; written out once 160 MB have come together."""
         self._waiting.append(frame)
         self._waiting_bytes += int(frame.estimated_size())
         if self._waiting_bytes >= _FLUSH_BYTES:
@@ -53,17 +53,18 @@ class Spill:
     def _flush(self) -> None:
         if not self._waiting:
             return
-        rows = pl.concat(self._waiting)
+        rows = pl.concat(self._waiting, rechunk=True)  # gathering from many chunks is many times slower
         self._waiting, self._waiting_bytes = [], 0
         number = _top_bits(rows[KEY].to_numpy(), self._bits)
         order = np.argsort(number, kind="stable")
+        rows = rows[order]
         ends = np.searchsorted(number[order], np.arange(len(self._buckets)), side="right")
         start = 0
         for index, (bucket, end) in enumerate(zip(self._buckets, ends.tolist(), strict=True)):
             if end > start:
                 part = self._folder / f"{index:03}-{len(bucket.parts):04}.arrow"
                 bucket.parts.append(part)
-                rows[order[start:end]].write_ipc(part, compression="uncompressed")
+                rows[start:end].write_ipc(part, compression="uncompressed")
             start = end
 
 

@@ -42,7 +42,7 @@ class Work:
     @property
     def expected_bytes(self) -> int:
         """About how much the rows take in memory, by what the formats usually shrink them."""
-        return self.listing.bytes * (16 if self.listing.format in ("webdataset", "images") else 4)
+        return self.listing.bytes * (16 if self.listing.format in ("webdataset", "images") else 3)
 
     def check_read(self, rows: int) -> None:
         """Raise TrainyardError if too many samples were bad, or none was good."""
