@@ -56,14 +56,13 @@ def survey(uri: str, target: str | None) -> Survey:
     with tempfile.TemporaryDirectory(prefix="trainyard-") as scratch:
         source = open_source(listing, data, Storage(), ImageShape(), Path(scratch), BadSamples())
         column = _target(source.schema, target, listing.format, uri)
-        found = _images(listing, source) if listing.format == "images" else _table(listing, source, column, uri)
-    _check_target(found, column, uri)
-    return found
+        return _images(listing, source, uri) if listing.format == "images" else _table(listing, source, column, uri)
 
 
-def _images(listing: SourceListing, source: Source) -> Survey:
+def _images(listing: SourceListing, source: Source, uri: str) -> Survey:
     """Told by the files' names; no more than one image is opened."""
     classes = Counter(file.key.split("/")[0] for file in listing.files)
+    _check_target(pl.Series("class", list(classes)), uri)
     task: Task = "binary" if len(classes) == 2 else "multiclass"
     image = next(iter(source.schema))
     shape = _shape(source.schema[image])
@@ -73,11 +72,12 @@ def _images(listing: SourceListing, source: Source) -> Survey:
 def _table(listing: SourceListing, source: Source, target: str, uri: str) -> Survey:
     frame, more = _head((frame for _, frame in source.frames([pl.all()])), uri)
     values = _without_missing(frame[target])
+    _check_target(values, uri)
     task = decide_task(values)
     classes = {} if task == "regression" else {str(row[0]): row[1] for row in values.value_counts().iter_rows()}
-    others = frame.drop(target)
-    drop = {name: why for name in others.columns if (why := _why_drop(others[name]))}
-    inputs = [name for name in others.columns if name not in drop]
+    others = [name for name in frame.columns if name != target]
+    drop = {name: why for name in others if (why := _why_drop(frame[name]))}
+    inputs = [name for name in others if name not in drop]
     arrays = [name for name in inputs if isinstance(frame.schema[name], pl.Array)]
     for name in inputs if arrays else []:
         if name != arrays[0]:
@@ -136,15 +136,11 @@ def _shape(dtype: pl.DataType) -> tuple[int, ...]:
     return dtype.shape if isinstance(dtype, pl.Array) else ()
 
 
-def _check_target(found: Survey, target: str, uri: str) -> None:
-    if found.task != "regression" and len(found.classes) < 2:
-        only = next(iter(found.classes), None)
-        raise TrainyardError(
-            f"{target!r} has one class only: {only}" if only else f"{target!r} has no values",
-            uri,
-            "there is nothing to learn: name another --target, or add data of another class",
-            cause="OneClass",
-        )
+def _check_target(values: pl.Series, uri: str) -> None:
+    if values.n_unique() < 2:
+        what = f"is {values[0]} in every row" if len(values) else "has no values"
+        remedy = "there is nothing to learn: name another --target, or add data"
+        raise TrainyardError(f"the target {values.name!r} {what}", uri, remedy, cause="OneClass")
 
 
 def _target(schema: pl.Schema, target: str | None, format: Format, uri: str) -> str:

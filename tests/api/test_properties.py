@@ -17,7 +17,7 @@ from trainyard_api.manifest import load_job
 from trainyard_api.schema import Schema, structural
 
 SPEC: Schema = structural(TrainingJob)["properties"]["spec"]
-WORDS = st.text(alphabet="aN0y" + " :#-'\"%{}[]\n\té", max_size=6)
+ALPHABET = "aN0y :#-'\"%{}[]\n\té"
 PATTERNS = {"^([a-z]": st.sampled_from(["mlp", "cnn", "my.nets:Wide"]), "^[a-z0-9]": st.sampled_from(["a", "a-b", "7"])}
 
 
@@ -57,14 +57,18 @@ def _texts(schema: Schema) -> st.SearchStrategy[str]:
     for start, strategy in PATTERNS.items():
         if schema.get("pattern", "").startswith(start):
             return strategy
-    return WORDS.filter(lambda text: len(text) >= schema.get("minLength", 0))
+    return _words(schema.get("minLength", 0))
+
+
+def _words(shortest: int) -> st.SearchStrategy[str]:
+    return st.text(ALPHABET, min_size=shortest, max_size=6)
 
 
 def _objects(schema: Schema) -> st.SearchStrategy[dict[str, Any]]:
     if "additionalProperties" in schema:
-        return st.dictionaries(WORDS.filter(bool), values(schema["additionalProperties"]), max_size=2)
+        return st.dictionaries(_words(1), values(schema["additionalProperties"]), max_size=2)
     if "properties" not in schema:
-        return st.dictionaries(st.sampled_from("abc"), st.integers() | WORDS, max_size=2)
+        return st.dictionaries(st.sampled_from("abc"), st.integers() | _words(0), max_size=2)
     fields = {name: values(inner) for name, inner in schema["properties"].items()}
     required = {name: fields.pop(name) for name in schema.get("required", [])}
     return st.fixed_dictionaries(required, optional=fields)
