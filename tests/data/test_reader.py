@@ -1,20 +1,26 @@
 """The reader over real shards: whole epochs, resumption, world sizes, damage."""
 
+import os
+import threading
+import weakref
 from collections.abc import Callable
 from itertools import chain
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from support.s3_server import S3Server
 from support.shards import parquet_dataset, tar_dataset
-from trainyard_api.documents import DatasetManifest
+from trainyard_api.documents import DatasetManifest, FieldSpec
 from trainyard_api.errors import TrainyardError
 from trainyard_storage import Store, open_store
 from trainyard_trainer.data import SplitReader, reader
+from trainyard_trainer.data.index import index_parquet, sealed
+from trainyard_trainer.data.shards import Decoded, decode_parquet
 
 Build = Callable[..., DatasetManifest]
 BUILDERS = pytest.mark.parametrize("build", [parquet_dataset, tar_dataset], ids=["parquet", "tar"])
@@ -163,3 +169,71 @@ def test_a_missing_shard_and_a_wrong_column(tmp_path: Path) -> None:
     with pytest.raises(TrainyardError) as caught:
         labels(SplitReader(store, manifest, "train", batch_size=4, seed=0), 0)
     assert caught.value.cause == "DataMissing"
+
+
+def test_reading_forks_nothing_and_uses_threads_only(s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """obstore's threads don't survive a fork, so a reader must never make one."""
+
+    def forbidden(*_: object) -> None:
+        raise AssertionError("a process was made")
+
+    monkeypatch.setattr(reader, "RESIDENT_BYTES", 0)
+    for name in ("fork", "posix_spawn", "forkpty"):
+        monkeypatch.setattr(os, name, forbidden)
+    store = open_store(s3.bucket())
+    one = SplitReader(store, parquet_dataset(store, [9, 9]), "train", batch_size=4, seed=0)
+    batches = one.epoch(0)
+    next(batches)
+    assert {thread.name.rpartition("_")[0] for thread in threading.enumerate()} >= {"read-train", "batches"}
+    list(batches)
+
+
+def test_a_reader_carried_over_a_fork_says_so(tmp_path: Path) -> None:
+    """As a DataLoader with workers would do it: an error, not a hang."""
+    store = open_store(str(tmp_path))
+    one = SplitReader(store, parquet_dataset(store, [9, 9]), "train", batch_size=4, seed=0)
+    child = os.fork()
+    if child == 0:
+        try:
+            next(one.epoch(0))
+        except RuntimeError:
+            os._exit(7)
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+
+
+def test_tensors_as_binary_values(tmp_path: Path) -> None:
+    """Parquet has no type for small integers: an array of uint8 takes four times the bytes, as binary just its own."""
+    store = open_store(str(tmp_path))
+    for side in (4, 80):  # small values are kept as one array, large ones apart
+        images = np.random.default_rng(side).integers(0, 256, (9, side, side), dtype=np.uint8)
+        frame = pl.DataFrame({"features": [image.tobytes() for image in images], "label": np.arange(9)})
+        frame.write_parquet(tmp_path / "x.parquet")
+        fields = {"features": FieldSpec(dtype="uint8", shape=[side, side]), "label": FieldSpec(dtype="int64")}
+        splits = {"train": index_parquet(store, ["x.parquet"])}
+        manifest = sealed(DatasetManifest(format="parquet", fields=fields, splits=splits, hash=""))
+        (batch,) = SplitReader(store, manifest, "train", batch_size=9, seed=0).epoch(0)
+        assert np.array_equal(batch.fields["features"], images[batch.fields["label"]])
+
+
+def test_few_shards_are_held_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Memory stays flat: shards open and read ahead are at most twice what is mixed, and three."""
+    monkeypatch.setattr(reader, "RESIDENT_BYTES", 0)
+    store = open_store(str(tmp_path))
+    manifest = parquet_dataset(store, [16] * 40)
+    monkeypatch.setattr(reader, "MIXED_BYTES", 4 * manifest.splits["train"][0].bytes)
+    alive: weakref.WeakSet[Decoded] = weakref.WeakSet()
+    most = 0
+
+    def counted(*args: object) -> Decoded:
+        nonlocal most
+        decoded = decode_parquet(*args)  # type: ignore[arg-type]
+        alive.add(decoded)
+        most = max(most, len(alive))
+        return decoded
+
+    monkeypatch.setattr(reader, "decode_parquet", counted)
+    one = SplitReader(store, manifest, "train", batch_size=8, seed=0)
+    for epoch in range(3):
+        assert sum(len(row) for row in labels(one, epoch)) == 640
+    assert 4 <= most <= 12

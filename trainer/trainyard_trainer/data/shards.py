@@ -22,7 +22,7 @@ _OBJECTS = ("bytes", "str", "json")
 _VIEW_BYTES = 4096  # samples at least this large are left where they are until a batch is made
 
 
-@dataclass(slots=True)
+@dataclass(eq=False)
 class Decoded:
     """The samples of one shard. A bad one has a good one's values in its place, and its reason in `bad`."""
 
@@ -88,8 +88,8 @@ def decode_tar(data: memoryview, fields: Mapping[str, FieldSpec], url: str) -> D
             rows += 1
             try:
                 values = [_value(name, sample, spec) for name, spec in fields.items()]
-            except (ValueError, TypeError, SyntaxError) as error:
-                bad[row] = (key, str(error))
+            except Exception as error:  # noqa: BLE001 - whatever a decoder raises, it is the sample that is bad
+                bad[row] = (key, str(error) or type(error).__name__)
                 values = [None] * len(fields)
             for column, value in zip(columns.values(), values, strict=True):
                 column.append(value)
@@ -137,7 +137,7 @@ _headers: dict[bytes, tuple[np.dtype[Any], bool, tuple[int, ...]]] = {}
 
 def decode_npy(data: memoryview) -> Array:
     """A .npy file (NumPy's format 1.0 to 3.0) as a view of its bytes. Raises ValueError."""
-    if bytes(data[:6]) != b"\x93NUMPY":
+    if len(data) < 12 or bytes(data[:6]) != b"\x93NUMPY":
         raise ValueError("not a .npy file")
     version = data[6]
     start = 10 if version == 1 else 12

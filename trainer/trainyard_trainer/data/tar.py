@@ -10,7 +10,6 @@ from collections.abc import Iterator
 
 BLOCK = 512
 _SAMPLE = re.compile(r"((?:.*/|)[^.]+)[.]([^/]*)")
-_PAX = re.compile(rb"\d+ ([^=]+)=([^\n]*)\n")
 
 
 class CorruptTarError(ValueError):
@@ -87,10 +86,18 @@ def _name(header: bytes) -> str:
 
 
 def _extended(records: bytes, name: str | None) -> tuple[str | None, int | None]:
-    """Name and size from a pax header, where it gives them."""
-    values = dict(_PAX.findall(records))
-    size = values.get(b"size")
-    return (_text(values[b"path"]) if b"path" in values else name), (int(size) if size else None)
+    """Name and size from a pax header, where it gives them: records of "<length> <keyword>=<value>\\n"."""
+    values: dict[bytes, bytes] = {}
+    position = 0
+    while position < len(records):
+        digits = records[position : position + 20].partition(b" ")[0]
+        if not digits.isdigit() or not int(digits):
+            raise CorruptTarError("damaged pax header")
+        keyword, _, value = records[position + len(digits) + 1 : position + int(digits) - 1].partition(b"=")
+        values[keyword] = value
+        position += int(digits)
+    size = values.get(b"size", b"")
+    return (_text(values[b"path"]) if b"path" in values else name), (int(size) if size.isdigit() else None)
 
 
 def _text(field: bytes) -> str:
