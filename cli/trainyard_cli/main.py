@@ -106,7 +106,9 @@ def _report(parser: argparse.ArgumentParser) -> None:
 def _predict(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", metavar="MODEL", help="folder or URI of a published model, or of its run")
     parser.add_argument(
-        "--input", metavar="FILE", default="-", help="CSV, JSON or JSON Lines; - is standard input, the default"
+        "--input",
+        metavar="FILE",
+        help="CSV, JSON, JSON Lines, Parquet or an image; - is standard input; default: the sample published with it",
     )
 
 

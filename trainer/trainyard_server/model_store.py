@@ -11,14 +11,16 @@ from trainyard_api.job import Storage
 from trainyard_storage import Store, digest, open_store
 
 NEEDED = ("signature.json", "model.onnx")
+MARKER = "PUBLISHED.json"
+SAMPLE = "sample.json"  # fetched too, where there is one
 
 
 def resolve_model(uri: str, storage: Storage | None = None) -> Path:
     """Return a local folder with a checked model.
 
-    uri: a model's folder (model/<version>) or a finished run's, on disk or s3://. A model from S3 is kept under
-    ~/.cache/trainyard/models (TRAINYARD_CACHE), by its digests. TrainyardError if there is no model, or if a file
-    isn't what the manifest says.
+    uri: a model's folder (model/<version>), a finished run's, or a job's (its newest published run), on disk or s3://.
+    A model from S3 is kept under ~/.cache/trainyard/models (TRAINYARD_CACHE), by its digests. TrainyardError if there is
+    no model, or if a file isn't what the manifest says.
     """
     store = _published(open_store(uri, storage), uri)
     wanted = _digests(store)
@@ -26,7 +28,7 @@ def resolve_model(uri: str, storage: Storage | None = None) -> Path:
         folder = Path(store.uri.removeprefix("file://"))
         _check(folder, wanted)
         return folder
-    folder = _cache() / digest("".join(wanted[name] for name in NEEDED).encode())
+    folder = _cache() / digest("".join(wanted.values()).encode())
     if not folder.exists():
         _fetch(store, folder, wanted)
     _check(folder, wanted)
@@ -36,21 +38,32 @@ def resolve_model(uri: str, storage: Storage | None = None) -> Path:
 def _published(store: Store, uri: str) -> Store:
     if store.head("signature.json") is not None:
         return store
-    published = store.get_json("PUBLISHED.json")
+    run = _newest(store)
+    published = run.get_json(MARKER)
     if published is None:
         raise TrainyardError(
             "There is no published model",
             uri,
-            "name a model's folder (model/<version>) or the folder of a run that has ended",
+            "name a model's folder (model/<version>), or the folder of a run that has ended or of its job",
             cause="ModelMissing",
         )
-    return store.child(f"model/{published['version']}")
+    return run.child(f"model/{published['version']}")
+
+
+def _newest(store: Store) -> Store:
+    """The run itself; of a job's folder, the run that was published last."""
+    if store.head(MARKER) is not None:
+        return store
+    markers = [info for info in store.list() if info.key.count("/") == 1 and info.key.endswith(f"/{MARKER}")]
+    last = max(markers, key=lambda info: info.modified, default=None)
+    return store.child(last.key.removesuffix(f"/{MARKER}")) if last else store
 
 
 def _digests(store: Store) -> dict[str, str]:
     manifest: Any = store.get_json("manifest.json")
     try:
-        return {name: manifest["files"][name]["xxh3"] for name in NEEDED}
+        files = manifest["files"]
+        return {name: files[name]["xxh3"] for name in (*NEEDED, *({SAMPLE} & files.keys()))}
     except KeyError as error:
         raise TrainyardError(
             f"The model has no {error.args[0]}", store.uri, "export it with formats: [onnx]", cause="ModelUnusable"
@@ -86,7 +99,7 @@ def _fetch(store: Store, folder: Path, wanted: dict[str, str]) -> None:
         folder.parent.mkdir(parents=True, exist_ok=True)
         staging = Path(tempfile.mkdtemp(dir=folder.parent))
         try:
-            for name in NEEDED:
+            for name in wanted:
                 store.download(name, staging / name)
             _check(staging, wanted)
             staging.rename(folder)
