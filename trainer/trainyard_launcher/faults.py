@@ -106,7 +106,9 @@ def termination_text(fault: Fault, limit: int = _TERMINATION_BYTES) -> str:
 
 
 def _completed(fault: Fault, job: ResolvedJob, runtime: Path, stage: str) -> Fault:
-    update: dict[str, object] = {"last_lines": fault.last_lines or last_lines(rank_log(runtime, stage, fault.rank or 0))}
+    update: dict[str, object] = {
+        "last_lines": fault.last_lines or last_lines(rank_log(runtime, stage, fault.rank or 0))
+    }
     if fault.cause == OUT_OF_MEMORY and not fault.remedy:
         update["remedy"] = _memory_remedy(job)
     return fault.model_copy(update=update)

@@ -91,7 +91,8 @@ def _execute(arguments: Sequence[str]) -> None:
     if os.environ.pop("PYTHONSAFEPATH", None) is None:
         del sys.path[0]  # where Python itself put the folder that `-m` starts from
     if program == "-m":
-        sys.path.insert(0, str(Path.cwd()))
+        if not arguments[1].startswith("trainyard_"):  # a user's random.py must not come between us and Python's
+            sys.path.insert(0, str(Path.cwd()))
         sys.argv = list(arguments[1:])
         runpy.run_module(arguments[1], run_name="__main__", alter_sys=True)
     else:

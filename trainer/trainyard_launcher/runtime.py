@@ -133,16 +133,18 @@ class StopRequest:
     """
 
     def __init__(self, signals: Iterable[signal.Signals] = (signal.SIGTERM, signal.SIGINT)) -> None:
-        self._requested = False
+        self.signal: int | None = None
         for number in signals:
             signal.signal(number, self._on_signal)
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
-        self._requested = True
+        self.signal = number
+        if number == signal.SIGINT:  # whoever presses Ctrl-C twice means it
+            signal.signal(number, signal.default_int_handler)
 
     def requested(self) -> bool:
         """Whether this rank was asked to stop."""
-        return self._requested
+        return self.signal is not None
 
 
 def _per_rank(runtime: Path, prefix: str) -> list[tuple[int, Path]]:

@@ -1,0 +1,171 @@
+"""The job that this process is a rank of."""
+
+import atexit
+import os
+import sys
+import time
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.distributed as dist
+
+from trainyard_api.documents import DatasetManifest, ResolvedJob
+from trainyard_api.errors import TrainyardError
+from trainyard_api.job import Checkpoint, Storage
+from trainyard_launcher.runtime import Heartbeat, StopRequest, runtime_from_environment
+from trainyard_storage import Store, open_store
+from trainyard_trainer.data import SplitReader
+from trainyard_trainer.metrics import TrainingMetrics
+from trainyard_trainer.sdk.agreement import Agreement
+from trainyard_trainer.sdk.checkpoints import Checkpoints, HasState
+from trainyard_trainer.sdk.export import export_network
+from trainyard_trainer.sdk.log import Log
+
+
+@cache
+def current_job() -> "Job":
+    """The job of this process, made at the first call.
+
+    Without a launcher (`python train.py`) it has the ranks of torchrun, or one, and is kept in
+    ./trainyard-runs/local/<program>.
+    """
+    return Job()
+
+
+class Job:
+    """Who this process is among the ranks, and what the job gives it."""
+
+    def __init__(self) -> None:
+        self.rank = int(os.environ.get("RANK", "0"))
+        self.world = int(os.environ.get("WORLD_SIZE", "1"))
+        local_rank = int(os.environ.get("LOCAL_RANK", "0"))
+        self.device = torch.device("cuda", local_rank) if torch.cuda.is_available() else torch.device("cpu")
+        self._resolved = _resolved_job()
+        self.run = _run_store(self._resolved)
+        launched = runtime_from_environment()
+        self._runtime = launched or _local_folder() / "runtime"
+        self._runtime.mkdir(parents=True, exist_ok=True)
+        self._metrics = TrainingMetrics()
+        if launched or "TRAINYARD_METRICS_PORT" in os.environ:
+            self._metrics.serve(runtime=self._runtime)
+        self._log = Log(self.run, self._runtime, self._metrics, self.rank)
+        self._heart = Heartbeat(self._runtime, self.rank)
+        self._stop: StopRequest | None = None
+        self._agreement = Agreement()
+        self._last_beat: float | None = None
+        atexit.register(self._log.close)
+
+    def init_process_group(self) -> None:
+        """Join the other ranks: nccl on GPUs, gloo on CPUs. Does nothing where there is one rank."""
+        if self.device.type == "cuda":
+            torch.cuda.set_device(self.device)
+        if self.world > 1 and not dist.is_initialized():
+            dist.init_process_group("nccl" if self.device.type == "cuda" else "gloo")
+            atexit.register(_leave_process_group)
+
+    def data(self, split: str, *, batch_size: int, seed: int = 0, shuffle: bool = True) -> SplitReader:
+        """The samples of `split` (train, validation, test) of script.data, for this rank.
+
+        `for batch in reader.epoch(n)` gives batches with numpy arrays in batch.fields; `batch_size` is global. Raises
+        TrainyardError if the job has no script.data, or runs outside a launcher.
+        """
+        marker = self.run.get_json("data/COMMITTED")
+        if marker is None:
+            raise TrainyardError(
+                "This job has no data of its own.",
+                "spec.script.data",
+                "Name the data there, and start the program with `trainyard run`.",
+                cause="NotPrepared",
+            )
+        prepared = self.run.child(f"data/{marker['hash']}")
+        manifest = DatasetManifest.model_validate_json(prepared.get("manifest.json"))
+        return SplitReader(
+            prepared,
+            manifest,
+            split,
+            batch_size=batch_size,
+            seed=seed,
+            rank=self.rank,
+            world=self.world,
+            shuffle=shuffle,
+        )
+
+    def checkpointer(self, state: dict[str, HasState]) -> Checkpoints:
+        """Checkpoints of `state`: names and objects with state_dict and load_state_dict.
+
+        Collective: every rank calls it, after init_process_group. From now on SIGTERM and Ctrl-C no longer end the
+        program: `checkpoints.step` does, after saving.
+        """
+        self._stop = self._stop or StopRequest()
+        settings = self._resolved.spec.checkpoint if self._resolved else Checkpoint()
+        return Checkpoints(self, state, settings, self._runtime / "staging", self._metrics, self._log)
+
+    def stop_requested(self, due: bool = False) -> tuple[bool, bool]:
+        """Whether the program should save and end, and whether any rank said `due`: agreed on by all ranks.
+
+        Collective: every rank calls it once per step. The answer is that of the step before, so nobody waits for it.
+        """
+        wished = self._stop is not None and self._stop.requested()
+        stop, any_due = self._agreement.over_ranks([wished, due])
+        return stop, any_due
+
+    @property
+    def stop_signal(self) -> int | None:
+        """Number of the signal that asked this rank to stop, if any."""
+        return self._stop.signal if self._stop else None
+
+    def beat(self, step: int, *, samples: int = 0, data_wait: float = 0.0) -> None:
+        """Say that optimiser step `step` is done, with `samples` over all ranks. `Checkpoints.step` calls it."""
+        now = time.perf_counter()
+        if self._last_beat is not None:
+            self._metrics.record_step(step, now - self._last_beat, data_wait, samples)
+        self._last_beat = now
+        self._heart.beat(step)
+        self._log.count(samples)
+
+    def log(self, step: int, epoch: int | None = None, *, steps: int = 0, epochs: int = 0, **metrics: float) -> None:
+        """Write metrics to history.jsonl, /metrics and the progress that people see. Rank 0's call counts.
+
+        `steps` and `epochs`: how many there are in all, for the time left. `loss` is the one shown.
+        """
+        self._log.write(step, epoch, steps, epochs, metrics)
+
+    def export(self, network: torch.nn.Module, example: torch.Tensor, *, formats: tuple[str, ...] = ()) -> str | None:
+        """Publish `network` under model/<version>/, where its URI is returned; None on ranks other than 0.
+
+        `example` is one input [batch, ...] of at least 2 rows; the first axis stays free. `formats`: of safetensors,
+        torch, onnx; absent: all. Raises TrainyardError if the network can't be exported, or answers differ.
+        """
+        if self.rank != 0:
+            return None
+        return export_network(self.run, network, example, formats or ("safetensors", "torch", "onnx"))
+
+
+def _resolved_job() -> ResolvedJob | None:
+    path = os.environ.get("TRAINYARD_JOB")
+    return ResolvedJob.model_validate_json(Path(path).read_bytes()) if path else None
+
+
+def _run_store(job: ResolvedJob | None) -> Store:
+    storage = job.spec.storage if job else Storage()
+    return open_store(os.environ.get("TRAINYARD_RUN") or str(_local_folder()), storage)
+
+
+def _local_folder() -> Path:
+    return Path("trainyard-runs", "local", Path(sys.argv[0]).stem or "interactive").absolute()
+
+
+def _leave_process_group() -> None:
+    if dist.is_initialized():
+        dist.destroy_process_group()
+
+
+def broadcast(value: Any) -> Any:
+    """Rank 0's `value`, on every rank that has joined."""
+    if not dist.is_initialized():
+        return value
+    values = [value]
+    dist.broadcast_object_list(values, src=0)
+    return values[0]
