@@ -23,9 +23,13 @@ from trainyard_api.canonical import canonical_json
 from trainyard_storage import digest128
 
 MAX_LANES = 64
+BLOCK = 16  # batches worked out at a time
 
 Rows = NDArray[np.int64]
 """Samples by their number in the split: shard after shard as the manifest lists them, row after row."""
+
+
+Weights = NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,32 +98,46 @@ class EpochOrder:
         last = np.arange(order.window, len(shards) + order.window, order.window).clip(max=len(shards)) - 1
         self._window_ends: list[int] = ends[last].tolist() if len(shards) else []
         self._windows: dict[int, Rows] = {}
+        self._part = (-1, 0, 0)
+        self._block: tuple[Rows, Weights]
         self._per_lane = order.batch_size // order.lanes
         self._lane_starts: list[int] = (np.arange(order.lanes + 1) * order.samples // order.lanes).tolist()
 
-    def batch(self, index: int, start: int = 0, end: int | None = None) -> tuple[Rows, NDArray[np.float32]]:
+    def batch(self, index: int, start: int = 0, end: int | None = None) -> tuple[Rows, Weights]:
         """Samples and weights of elements [start, end) of batch `index`. Weight 1, or 0 for padding."""
-        rows: list[Rows] = []
-        weights = np.ones((self._order.batch_size if end is None else end) - start, np.float32)
-        filled = 0
-        for lane, low, high in self._slices(start, start + len(weights)):
+        part = (index // BLOCK, start, self._order.batch_size if end is None else end)
+        if part != self._part:
+            self._part, self._block = part, self._batches(*part)
+        rows, weights = self._block
+        return rows[index % BLOCK], weights[index % BLOCK].copy()
+
+    def _batches(self, block: int, start: int, end: int) -> tuple[Rows, Weights]:
+        """Elements [start, end) of each batch of block `block`: [batches, end - start]."""
+        first = block * BLOCK
+        count = min(BLOCK, self._order.batches - first)
+        rows = np.empty((count, end - start), np.int64)
+        weights = np.ones((count, end - start), np.float32)
+        size = self._per_lane
+        for lane, low, high in self._slices(start, end):
             begin, length = self._lane(lane)
-            first = index * self._per_lane + low
-            last = index * self._per_lane + high
-            real = min(last, length) - min(first, length)
-            if real:
-                rows.extend(self._positions(begin + first, begin + first + real))
-            if real < high - low:
-                (padding,) = self._positions(begin + length - 1, begin + length)
-                rows.append(np.repeat(padding, high - low - real))
-                weights[filled + real : filled + high - low] = 0
-            filled += high - low
-        return np.concatenate(rows) if rows else np.zeros(0, np.int64), weights
+            positions = range(first * size, min((first + count) * size, length))
+            real = self._positions(begin + positions.start, begin + positions.stop)
+            (last,) = self._positions(begin + length - 1, begin + length)
+            padding = np.repeat(last, count * size - len(positions))
+            place = slice(lane * size + low - start, lane * size + high - start)
+            rows[:, place] = np.concatenate([*real, padding]).reshape(count, size)[:, low:high]
+            if len(padding):
+                weight = np.arange(count * size) < len(positions)
+                weights[:, place] = weight.reshape(count, size)[:, low:high]
+        return rows, weights
 
     def real_samples(self, index: int) -> int:
         """Samples in the whole of batch `index`, padding left out."""
-        lengths = np.diff(self._lane_starts) - index * self._per_lane
-        return int(lengths.clip(0, self._per_lane).sum())
+        size = self._per_lane
+        if (index + 1) * size <= self._order.samples // self._order.lanes:
+            return self._order.batch_size
+        lengths = np.diff(self._lane_starts) - index * size
+        return int(lengths.clip(0, size).sum())
 
     def loads(self, start: int, end: int, first_batch: int = 0) -> list[Load]:
         """The shards behind elements [start, end) of every batch from `first_batch` on, by first need."""
