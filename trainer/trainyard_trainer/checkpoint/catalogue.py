@@ -6,8 +6,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from pydantic import ValidationError
-
 from trainyard_api.errors import ExitCode, TrainyardError
 from trainyard_storage import NotFound, Store
 from trainyard_trainer.checkpoint.documents import Marker
@@ -89,17 +87,19 @@ def list_checkpoints(store: Store) -> Listing:
         sessions[folder] = Session(int(name["attempt"]), name["session"])
         if name["file"] == COMMITTED:
             try:
-                found.append(_read_marker(store, folder, info.modified))
-            except (ValidationError, NotFound):
+                found.append(_read_marker(store, name, info.modified))
+            except (ValueError, NotFound):
                 ignored[folder] = "its marker can't be read"
     ignored |= dict(_fenced(found))
     valid = sorted((c for c in found if c.folder not in ignored), key=lambda c: c.rank, reverse=True)
     return Listing(valid, ignored, keys, sessions, attempts)
 
 
-def _read_marker(store: Store, folder: str, time: datetime) -> Committed:
-    marker = Marker.model_validate_json(store.get(f"{folder}/{COMMITTED}"))
-    return Committed(marker.step, marker.attempt, folder, marker.manifest, time)
+def _read_marker(store: Store, name: re.Match[str], time: datetime) -> Committed:
+    marker = Marker.model_validate_json(store.get(name[0]))
+    if (marker.step, marker.attempt) != (int(name["step"]), int(name["attempt"])):
+        raise ValueError("the marker is of another checkpoint")
+    return Committed(marker.step, marker.attempt, name["folder"], marker.manifest, time)
 
 
 def _fenced(found: list[Committed]) -> Iterator[tuple[str, str]]:
