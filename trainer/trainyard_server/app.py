@@ -114,17 +114,19 @@ class ModelApp:
     async def _infer(self, request: Request) -> Response:
         # Starlette's Headers search and decode the whole list each time.
         headers = dict(request.scope["headers"])
-        with self.metrics.in_flight.track_inprogress():
+        self.metrics.in_flight += 1
+        try:
             body = await self._body(request, headers)
             encoding = headers.get(b"content-encoding", b"").decode("latin-1").lower()
             body = decompress(body, encoding, self._settings.max_body_bytes)
             length = headers.get(b"inference-header-content-length")
             infer = decode(self._model, body, None if length is None else length.decode("latin-1"))
-            try:
-                answers = await self._batcher.infer(infer.inputs, infer.rows)
-            except QueueFull as error:
-                raise RequestError(503, "too many requests wait for the model") from error
-            return infer_response(self._model, infer, answers, headers.get(b"accept-encoding", b"").decode("latin-1"))
+            answers = await self._batcher.infer(infer.inputs, infer.rows)
+        except QueueFull as error:
+            raise RequestError(503, "too many requests wait for the model") from error
+        finally:
+            self.metrics.in_flight -= 1
+        return infer_response(self._model, infer, answers, headers.get(b"accept-encoding", b"").decode("latin-1"))
 
     async def _body(self, request: Request, headers: dict[bytes, bytes]) -> bytes:
         limit = self._settings.max_body_bytes

@@ -19,8 +19,8 @@ def resolve_model(uri: str, storage: Storage | None = None) -> Path:
     """Return a local folder with a checked model.
 
     uri: a model's folder (model/<version>), a finished run's, or a job's (its newest published run), on disk or s3://.
-    A model from S3 is kept under ~/.cache/trainyard/models (TRAINYARD_CACHE), by its digests. TrainyardError if there is
-    no model, or if a file isn't what the manifest says.
+    A model from S3 is kept under ~/.cache/trainyard/models (TRAINYARD_CACHE), by its digests. TrainyardError if there
+    is no model, or if a file isn't what the manifest says.
     """
     store = _published(open_store(uri, storage), uri)
     wanted = _digests(store)

@@ -4,14 +4,13 @@ import gzip
 import zlib
 from typing import Any
 
-import numpy as np
 import orjson
 from starlette.responses import Response
 
 from trainyard_api.documents import Signature
 from trainyard_server.model import InferenceModel
 from trainyard_server.request import InferRequest, RequestError
-from trainyard_server.tensors import Tensor, to_bytes
+from trainyard_server.tensors import Tensor, finite, to_bytes
 
 _WORTH_COMPRESSING = 1024
 _LEVEL = 4
@@ -50,7 +49,7 @@ def infer_response(model: InferenceModel, request: InferRequest, answers: dict[s
     blobs: list[bytes] = []
     for wanted in request.outputs:
         array = answers[wanted.name]
-        if array.dtype.kind == "f" and not np.isfinite(array).all():
+        if not finite(array):
             raise RequestError(400, f"output {wanted.name!r} isn't finite: an input is too large for the model")
         tensor: dict[str, Any] = {
             "name": wanted.name,
