@@ -119,12 +119,12 @@ def _use(signature: Signature, formats: list[str]) -> str:
         )
     if "torch" in formats:
         snippets.append(
-            "```python\nfrom trainyard_trainer.export.program import load_program\n"
+            "```python\nfrom trainyard_trainer.export import load_program\n"
             f'answers = load_program("FOLDER").predict({{{columns}}})\n```'
         )
     if "safetensors" in formats:
         snippets.append(
-            "```python\nfrom trainyard_trainer.export.program import load_network\n"
+            "```python\nfrom trainyard_trainer.export import load_network\n"
             'network = load_network("FOLDER")  # prepared features to logits, to train on\n```'
         )
     return "\n\n".join(snippets)

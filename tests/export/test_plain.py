@@ -1,0 +1,66 @@
+"""Networks of one's own, exported from a script."""
+
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+from torch import Tensor, nn
+
+from trainyard_api.errors import TrainyardError
+from trainyard_storage import open_store
+from trainyard_trainer.export import export_network
+
+
+class Words(nn.Module):
+    """A small language model: token numbers [N, T] and a temperature [N] to scores [N, T, 11]."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embed = nn.Embedding(11, 8)
+        self.mix = nn.GRU(8, 8, batch_first=True)
+        self.head = nn.Linear(8, 11)
+
+    def forward(self, tokens: Tensor, temperature: Tensor) -> Tensor:
+        scores: Tensor = self.head(self.mix(self.embed(tokens))[0])
+        return scores / temperature[:, None, None]
+
+
+class Noisy(nn.Module):
+    """Never says the same twice."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(3, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        answer: Tensor = self.layer(x + torch.randn_like(x))
+        return answer
+
+
+def test_a_language_model(tmp_path: Path) -> None:
+    network = Words().train()
+    example = {"tokens": torch.randint(0, 11, (2, 6)), "temperature": torch.ones(2)}
+    found = export_network(network, example, open_store(str(tmp_path)), "words")
+    assert found["maxDifference"] < 1e-5
+    assert network.training, "its mode was changed"
+    assert export_network(network, example, open_store(str(tmp_path)), "words") == found
+    folder = tmp_path / found["version"]
+    tokens, temperature = torch.randint(0, 11, (5, 6)), torch.full((5,), 2.0)
+    session = onnxruntime.InferenceSession(folder / "model.onnx")
+    (answer,) = session.run(["output"], {"tokens": tokens.numpy(), "temperature": temperature.numpy()})
+    with torch.no_grad():
+        expected = network.eval()(tokens, temperature).numpy()
+    np.testing.assert_allclose(answer, expected, atol=1e-5)
+
+
+def test_what_can_not_be_exported_is_said(tmp_path: Path) -> None:
+    store = open_store(str(tmp_path))
+    with pytest.raises(TrainyardError, match=r"x torch.float32 \[1, 3\]"):
+        export_network(nn.Linear(3, 2), {"x": torch.zeros(1, 3)}, store, "one-row")
+    with pytest.raises(TrainyardError, match=r"answers 2 rows with torch.float32 \[\]"):
+        export_network(nn.MSELoss(), {"x": torch.zeros(2, 3), "y": torch.zeros(2, 3)}, store, "scalar")
+    with pytest.raises(TrainyardError, match="differs from the network by"):
+        export_network(Noisy(), {"x": torch.zeros(2, 3)}, store, "noisy", ["torch"])
+    assert not list(tmp_path.iterdir())
