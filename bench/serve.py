@@ -1,8 +1,8 @@
 """`serve` against its floor: the bare HTTP framework plus onnxruntime called directly, at 1, 8 and 64 clients at once.
 
 Ours and a Starlette route on uvicorn that parses nothing and answers as many bytes run as two processes; a third
-sends the requests. Time per request is wall time over requests, at a given number of clients that each wait for their
-answer before asking again. Many short rounds, in which ours and the floor alternate; medians.
+sends the requests. Time per request is the median of the clients' waiting times over the number of clients, each of
+which asks again when it has its answer. Many short rounds, in which ours and the floor alternate; medians.
 
 onnxruntime directly: one run after each exchange with the bare server, only the run timed. In a loop of its own it
 would find everything in the processor's caches, which no server that also speaks HTTP does; that time is shown too.
@@ -57,10 +57,15 @@ class _Client(asyncio.Protocol):
     def __init__(self, request: bytes, count: int, done: "asyncio.Future[None]") -> None:
         self.request, self.left, self.done = request, count, done
         self.buffer = b""
+        self.waited: list[float] = []
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = transport
-        transport.write(self.request)
+        self._ask()
+
+    def _ask(self) -> None:
+        self.asked = time.perf_counter()
+        self.transport.write(self.request)
 
     def data_received(self, data: bytes) -> None:
         self.buffer += data
@@ -71,10 +76,11 @@ class _Client(asyncio.Protocol):
         if len(rest) < size:
             return
         assert head.startswith(b"HTTP/1.1 200"), self.buffer[:300]
+        self.waited.append(time.perf_counter() - self.asked)
         self.answer, self.buffer = rest, b""
         self.left -= 1
         if self.left:
-            self.transport.write(self.request)
+            self._ask()
         elif not self.done.done():
             self.done.set_result(None)
             self.transport.close()
@@ -93,13 +99,13 @@ def ask(server: Served, clients: int, requests: int) -> tuple[float, bytes]:
         loop = asyncio.get_running_loop()
         each = requests // clients
         dones = [loop.create_future() for _ in range(clients)]
-        start = time.perf_counter()
         pairs = [
             await loop.create_connection(lambda d=done: _Client(request, each, d), server.host, server.port)
             for done in dones
         ]
         await asyncio.gather(*dones)
-        return (time.perf_counter() - start) / (each * clients), pairs[0][1].answer
+        waited = [seconds for _, client in pairs for seconds in client.waited]
+        return statistics.median(waited) / clients, pairs[0][1].answer
 
     return uvloop.run(run())
 
