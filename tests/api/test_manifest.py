@@ -65,11 +65,16 @@ GOLDEN = {
         RECIPE + "  processesPerNode: many\n",
         "job.yaml:8: spec.processesPerNode: 'many' is not auto, or a whole number from 1 to 64\n"
         "  remedy: write auto, or a whole number from 1 to 64 (Processes on each node; auto: the GPUs asked for, "
-        "else 1)",
+        "else 1; auto)",
     ),
     "a scalar for a mapping": (
         RECIPE + "    export: onnx\n",
         "job.yaml:8: spec.recipe.export: 'onnx' is not a mapping with formats\n"
+        "  remedy: write a mapping with formats (The published model)",
+    ),
+    "a list for a mapping, on lines of its own": (
+        RECIPE + "    export:\n\n      - onnx\n",
+        "job.yaml:8: spec.recipe.export: a list of 1 is not a mapping with formats\n"
         "  remedy: write a mapping with formats (The published model)",
     ),
     "nothing after the colon": (
