@@ -34,9 +34,9 @@ class Columns:
         return [name for name in self.kept if name in self.numeric or name in self.categorical]
 
 
-def assign_roles(schema: pl.Schema, target: str | None, data: Data, drop: list[str], where: str) -> Columns:
+def assign_roles(schema: pl.Schema, target: str, data: Data, drop: list[str], where: str) -> Columns:
     """Decide every column's role by its type. Raises TrainyardError for unknown names and types that can't be used."""
-    target = _target(schema, target, where)
+    _check_target(schema, target, where)
     for field, names in (
         ("prepare.drop", drop),
         ("data.categorical", data.categorical),
@@ -72,18 +72,10 @@ def assign_roles(schema: pl.Schema, target: str | None, data: Data, drop: list[s
     )
 
 
-def _target(schema: pl.Schema, target: str | None, where: str) -> str:
-    if target is None:
-        raise TrainyardError(
-            "The column to predict isn't named.",
-            where,
-            f"Set data.target to one of: {_some(schema)}.",
-            cause="NoTarget",
-        )
+def _check_target(schema: pl.Schema, target: str, where: str) -> None:
     check_known(target, schema, "data.target", where)
     if schema[target].is_nested():
         raise TrainyardError(f"The target {target} is no single value but {schema[target]}.", where, "Name another.")
-    return target
 
 
 def check_known(name: str, schema: pl.Schema, field: str, where: str) -> None:

@@ -17,23 +17,11 @@ def divide(
 ) -> split.Assignment:
     """The split of every row, in the rows' order. `codes`: classes; `groups`: hashes of data.split.key.
 
-    Raises TrainyardError if nothing is left to train on, or the wishes contradict each other.
+    Raises TrainyardError if nothing is left to train on, or a regression is to be stratified.
     """
     wanted = data.split
     if data.splits:
         result = given
-    elif wanted.validation + wanted.test >= 1:
-        raise TrainyardError(
-            f"validation {wanted.validation:g} and test {wanted.test:g} leave nothing to train on.",
-            "data.split",
-            "Their sum must be below 1.",
-        )
-    elif wanted.key and wanted.stratify:
-        raise TrainyardError(
-            "key and stratify exclude each other: a key decides alone where its rows go.",
-            "data.split",
-            "Leave one of them out.",
-        )
     elif wanted.key:
         result = split.by_key(groups, wanted.validation, wanted.test)
     elif wanted.stratify:

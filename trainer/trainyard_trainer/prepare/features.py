@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 from trainyard_api.documents import Plan, PlanInput, Step
 
 Features = NDArray[np.float32]
+ROW_STEPS = ("drop_duplicates", "drop_missing", "drop_outliers", "balance")
+"""Steps that chose the rows to train on; whoever applies a plan to new rows leaves them out."""
 
 
 def feature_names(inputs: list[PlanInput], steps: list[Step]) -> list[str]:
@@ -32,7 +34,7 @@ def transform(frame: pl.DataFrame, plan: Plan) -> Features:
     result = np.zeros((frame.height, len(plan.features)), np.float32)
     start = 0
     for column in plan.inputs:
-        steps = [step for step in plan.steps if step.column == column.name]
+        steps = [step for step in plan.steps if step.column == column.name and step.op not in ROW_STEPS]
         write = _write_numeric if column.kind == "numeric" else _write_categorical
         start += write(frame[column.name], steps, result[:, start:])
     return result

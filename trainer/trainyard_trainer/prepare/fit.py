@@ -15,6 +15,8 @@ from trainyard_api.recipe import Outliers, Prepare
 
 Values = NDArray[np.float64]
 
+_SMALLEST_SPREAD = 1e-8
+
 
 def rounded(value: float) -> float:
     """`value` to 9 significant digits; never -0.0."""
@@ -77,7 +79,7 @@ def fit_numeric(column: pl.Series, nullable: bool, prepare: Prepare) -> Fitted:
 def fit_scale(values: Values, kind: str) -> tuple[float, float] | None:
     """(offset, factor) with which (x - offset) / factor has the wanted range; None if none is wanted.
 
-    The factor is 1 where the values don't spread.
+    The factor is 1 where the values don't spread, or by less than what rounding leaves of them.
     """
     if kind == "none":
         return None
@@ -89,7 +91,8 @@ def fit_scale(values: Values, kind: str) -> tuple[float, float] | None:
     else:
         low, high = values.min(), values.max()
         offset, factor = (low, high - low) if kind == "minmax" else ((low + high) / 2, (high - low) / 2)
-    return rounded(offset), rounded(factor) or 1.0
+    spreads = factor > _SMALLEST_SPREAD * max(abs(values.min()), abs(values.max()))
+    return rounded(offset), rounded(factor) if spreads else 1.0
 
 
 def _fill_value(values: Values, prepare: Prepare) -> float:

@@ -45,10 +45,9 @@ def prepare_recipe(work: Work, prepare: Prepare) -> Prepared:
     return Prepared(fields, splits, finished, plan)
 
 
-def _target_name(work: Work) -> str | None:
-    if work.listing.format == "images":
-        return IMAGE_CLASS
-    return work.data.target or ("cls" if work.listing.format == "webdataset" else None)
+def _target_name(work: Work) -> str:
+    """The target's column; tables always name it (a rule of the manifest)."""
+    return IMAGE_CLASS if work.listing.format == "images" else work.data.target or "cls"
 
 
 def _read(work: Work, columns: Columns, prepare: Prepare) -> Ingested:

@@ -41,9 +41,11 @@ def csv_scan(
 
 def _header(path: Path) -> list[str]:
     try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            return next(csv.reader(file), [])
-    except (UnicodeDecodeError, csv.Error) as error:
+        with path.open(newline="", encoding="utf-8-sig", errors="surrogateescape") as file:
+            header = next(csv.reader(file), [])
+            "".join(header).encode()
+            return header
+    except (UnicodeEncodeError, csv.Error) as error:
         raise TrainyardError(
             f"The file is no CSV: {error}.", str(path), "Save it as CSV in UTF-8.", cause="DataCorrupt"
         ) from error

@@ -15,6 +15,7 @@ from trainyard_storage.store import open_store
 from trainyard_trainer.sources.bad import BadSamples
 from trainyard_trainer.sources.csv import csv_scan
 from trainyard_trainer.sources.jsonl import jsonl_scan
+from trainyard_trainer.sources.lists import with_arrays
 
 Scan = Callable[[list[SourceFile]], pl.LazyFrame]
 
@@ -55,7 +56,11 @@ def open_tables(listing: SourceListing, data: Data, storage: Storage, scratch: P
     for file, schema in schemas.items():
         if set(schema) != set(first):
             raise other_columns(file, listing.files[0], list(schema), list(first))
-    return Tables(listing.files, scan, first)
+    try:
+        scan = with_arrays(scan, list(listing.files), bad)
+        return Tables(listing.files, scan, scan([listing.files[0]]).collect_schema())
+    except PolarsError as error:
+        raise unreadable(listing.files, scan, error) from error
 
 
 def _parquet_scan(listing: SourceListing, storage: Storage) -> Scan:
