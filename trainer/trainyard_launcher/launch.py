@@ -121,6 +121,8 @@ class _Launch:
 
     def run(self, stages: list[Stage]) -> Outcome:
         write_atomically(self._runtime / "job.json", self._job.model_dump_json())
+        # For the report. Without the template, whose environment may hold what not everyone should read.
+        self._store.put("job.json", self._job.model_dump_json(exclude={"spec": {"template"}}).encode())
         for stage in stages:
             if self._store.head(stage.marker):
                 self._observer.skipped(stage.name)

@@ -97,7 +97,7 @@ async function drawPlots() {
   document.body.dataset.drawn = String(Number(document.body.dataset.drawn || 0) + 1);
 }
 
-function curve(history, key, title, best) {
+function curve(history, key, title, kept) {
   const line = (prefix, name) => ({
     x: history.map((line) => line.epoch), y: history.map((line) => line[`${prefix}/${key}`] ?? null), name,
     mode: history.length > 60 ? "lines" : "lines+markers", marker: { size: 4 },
@@ -107,9 +107,21 @@ function curve(history, key, title, best) {
     .filter(([prefix]) => history.some((line) => isNumber(line[`${prefix}/${key}`])));
   return () => [sides.map(([prefix, name]) => line(prefix, name)), layout({
     xaxis: { title: { text: "epoch" }, rangemode: "tozero" }, yaxis: { title: { text: title } },
-    shapes: isNumber(best) ? [{ type: "line", x0: best, x1: best, y0: 0, y1: 1, yref: "paper", line: { color: colour("good"), dash: "dot", width: 1.5 } }] : [],
-    annotations: isNumber(best) ? [{ x: best, y: 0, yref: "paper", yanchor: "bottom", xanchor: "left", xshift: 4, showarrow: false, text: `best: epoch ${best}`, font: { color: colour("good") } }] : [],
+    ...mark(kept, history.at(-1).epoch),
   })];
+}
+
+// A line at the epoch whose weights the model has, its words on the side where there is room.
+function mark(epoch, last) {
+  if (!isNumber(epoch)) return {};
+  const right = epoch > last / 2;
+  return {
+    shapes: [{ type: "line", x0: epoch, x1: epoch, y0: 0, y1: 1, yref: "paper", line: { color: colour("good"), dash: "dot", width: 1.5 } }],
+    annotations: [{
+      x: epoch, y: 0.02, yref: "paper", yanchor: "bottom", xanchor: right ? "right" : "left", xshift: right ? -4 : 4,
+      text: `model: epoch ${epoch}`, showarrow: false, font: { color: colour("good") },
+    }],
+  };
 }
 
 function confusion(matrix, classes) {
@@ -172,14 +184,14 @@ function headline(report) {
 function learning({ history, evaluation, trained }) {
   if (!history.length) return section("Learning", missing("No epoch has ended yet."));
   const verdict = evaluation?.overfitting;
-  const best = trained?.bestEpoch ?? verdict?.bestEpoch;
+  const kept = trained?.bestEpoch;
   const keys = [...new Set(history.flatMap((line) => Object.keys(line)))].filter((key) => key.startsWith("validation/")).map((key) => key.slice(11));
   const second = ["accuracy", "r2", "f1"].find((key) => keys.includes(key));
   return section("Learning",
     verdict ? element("p", `verdict ${verdict.verdict}`, verdict.sentence) : null,
     element("div", "row",
-      panel("Loss", plot(curve(history, "loss", "loss", best))),
-      second ? panel(NAMES[second], plot(curve(history, second, NAMES[second], best))) : null));
+      panel("Loss", plot(curve(history, "loss", "loss", kept))),
+      second ? panel(NAMES[second], plot(curve(history, second, NAMES[second], kept))) : null));
 }
 
 function judged({ evaluation }) {
@@ -204,7 +216,7 @@ function judged({ evaluation }) {
 function dataCard({ card }) {
   if (!card) return section("Data", missing("Not prepared yet."));
   const splits = ordered(Object.entries(card.splits)).map(([split, rows]) => `${count(rows)} ${split}`).join(", ");
-  const lost = (step) => (step.rowsOut === step.rowsIn ? "" : count(step.rowsOut - step.rowsIn));
+  const lost = (step) => (step.step === "split" || step.rowsOut === step.rowsIn ? "" : count(step.rowsOut - step.rowsIn));
   return section("Data",
     element("p", "", `${count(card.rows)} rows from ${card.source} (${count(card.files)} ${card.files === 1 ? "file" : "files"}, ${bytes(card.bytes)}) became ${splits}.`),
     card.badSamples ? element("div", "panel bad", `${count(card.badSamples)} samples couldn't be read and were left out:`, element("ul", "", card.badExamples.map((text) => element("li", "", text)))) : null,
@@ -237,12 +249,11 @@ function facts({ job, trained, published, checkpoints, uri }) {
       ["processes", trained.world], ["hardware", trained.device], ["torch", trained.torch], ["training time", duration(trained.seconds)]);
   }
   if (published) rows.push(["model", published.uri], ["version", published.version], ["largest difference between formats", number(published.maxDifference)]);
-  const { template, ...spec } = job?.spec ?? {};
   return section("How it was done", element("div", "row",
     panel("Run", table(rows, [["", ([name]) => name, ""], ["", ([, value]) => element("span", "", String(value)), ""]]),
       checkpoints.length ? element("h3", "", "Checkpoints") : null,
       checkpoints.length ? table(checkpoints, [["step", (c) => count(c.step), "number"], ["size", (c) => bytes(c.bytes), "number"], ["committed", (c) => c.time, ""]]) : null),
-    job ? panel("Configuration, with defaults", element("pre", "", text(spec))) : null));
+    job ? panel("Configuration, with defaults", element("pre", "", text(job.spec))) : null));
 }
 
 // --- the page ----------------------------------------------------------------------------------------------------
