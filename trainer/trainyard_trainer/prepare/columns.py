@@ -171,7 +171,8 @@ def as_number(column: pl.Expr, dtype: pl.DataType) -> pl.Expr:
         number = column.cast(pl.Int64) / 1e9
     else:
         number = column.cast(pl.Float64)
-    return pl.when(number.is_finite()).then(number + 0.0)
+    # Polars simplifies x + 0.0 to x, so -0.0 has to be replaced.
+    return pl.when(number == 0).then(0.0).when(number.is_finite()).then(number)
 
 
 def _number_as_text(column: pl.Expr, number: pl.Expr, dtype: pl.DataType) -> pl.Expr:
