@@ -81,3 +81,8 @@ def test_file_and_overrides_are_judged_together(tmp_path: Path) -> None:
         "--set x",
         "job.yaml",
     ]
+
+
+def test_what_an_override_replaces_is_no_longer_the_files(tmp_path: Path) -> None:
+    said = problems(tmp_path, RECIPE + "    train:\n      epochs: 3\n", ["spec.recipe.train={epochs: 0}"])
+    assert said.startswith("--set spec.recipe.train={epochs: 0}: spec.recipe.train.epochs: 0 is not a whole number")
