@@ -118,7 +118,7 @@ function mark(epoch, last) {
   return {
     shapes: [{ type: "line", x0: epoch, x1: epoch, y0: 0, y1: 1, yref: "paper", line: { color: colour("good"), dash: "dot", width: 1.5 } }],
     annotations: [{
-      x: epoch, y: 0.02, yref: "paper", yanchor: "bottom", xanchor: right ? "right" : "left", xshift: right ? -4 : 4,
+      x: epoch, y: 0.5, yref: "paper", yanchor: "middle", xanchor: right ? "right" : "left", xshift: right ? -4 : 4,
       text: `model: epoch ${epoch}`, showarrow: false, font: { color: colour("good") },
     }],
   };
