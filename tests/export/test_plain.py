@@ -19,11 +19,13 @@ class Words(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.embed = nn.Embedding(11, 8)
-        self.mix = nn.GRU(8, 8, batch_first=True)
+        self.look = nn.Linear(8, 8)
         self.head = nn.Linear(8, 11)
 
     def forward(self, tokens: Tensor, temperature: Tensor) -> Tensor:
-        scores: Tensor = self.head(self.mix(self.embed(tokens))[0])
+        words = self.embed(tokens)
+        attention = torch.softmax(self.look(words) @ words.transpose(1, 2), dim=2)
+        scores: Tensor = self.head(attention @ words)
         return scores / temperature[:, None, None]
 
 

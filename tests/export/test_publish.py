@@ -14,10 +14,11 @@ import torch
 from support.runs import image_table, mixed_table, trained_run, version_folder
 from trainyard_api.documents import ResolvedJob, Signature
 from trainyard_api.errors import TrainyardError
+from trainyard_cli.main import main
 from trainyard_storage import Store, digest
 from trainyard_trainer.export import compare, files
 from trainyard_trainer.export.program import load_network, load_program
-from trainyard_trainer.export.stage import publish, published
+from trainyard_trainer.export.stage import publish, published, run_publish
 
 SMALL = {"type": "mlp", "hidden": [8]}
 FILES = {
@@ -82,6 +83,19 @@ def test_everything_is_there(classifier: Run) -> None:
     assert "Values may be missing in `age of owner`, `colour` only" in card
     assert card.count("```") == 8
     onnx.checker.check_model(folder / "model.onnx", full_check=True)
+
+
+def test_predict_answers_the_sample(classifier: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    """The command, on the job's folder, says what the network said when it was published."""
+    _, run = classifier
+    assert main(["predict", run.uri.rpartition("/")[0]]) == 0
+    found = json.loads(capsys.readouterr().out)
+    marker = run.get_json("PUBLISHED.json")
+    assert marker is not None
+    sample = marker["sample"]
+    assert found["expected"] == sample["expected"]
+    assert found["label"] == sample["output"]["label"]
+    assert found["probabilities"] == pytest.approx(sample["output"]["probabilities"], abs=1e-5)
 
 
 def test_a_column_called_like_an_output(classifier: Run) -> None:
@@ -183,11 +197,16 @@ def test_a_published_version_never_changes(classifier: Run) -> None:
     refused("model.pt2 is missing")
 
 
-def test_regression_in_its_own_units(tmp_path: Path) -> None:
+def test_regression_in_its_own_units(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the stage's own entry, as the launcher starts it."""
     table = mixed_table().drop("label", "kind")
     prepare = {"categories": "ordinal", "missing": {"numeric": "mean", "categorical": "mode"}}
     job, run = trained_run(tmp_path, table, "score", model=SMALL, prepare=prepare)
-    publish(job, run, quiet)
+    (tmp_path / "job.json").write_text(job.model_dump_json())
+    monkeypatch.setenv("TRAINYARD_JOB", str(tmp_path / "job.json"))
+    monkeypatch.setenv("TRAINYARD_RUN", run.uri)
+    run_publish()
+    assert run.head("report.html") is not None
     folder = version_folder(run)
     columns = {"age of owner": [30.0, float("nan")], "colour": ["red", "mauve"], "weight": [20.0, 1.0]}
     by_onnx = onnx_answers(folder, rows(**columns))["prediction"]
