@@ -72,16 +72,18 @@ def newest_checkpoint(store: Store) -> int | None:
 
 
 def _print_result(console: Console, job: ResolvedJob, store: Store) -> None:
+    published = store.get_json("PUBLISHED.json") or {}
     if job.spec.script:
-        console.print(f"Done. What the program left is in {store.uri}")
+        console.print(f"Run     {store.uri}")
+        if published:
+            console.print(f"Model   {published['uri']}")
         return
     evaluation = store.get_json("evaluation.json") or {}
-    published = store.get_json("PUBLISHED.json") or {}
     console.print(_metrics_table(evaluation))
     console.print(f"Report  {store.url('report.html')}")
     console.print(f"Model   {published.get('uri', store.url('model'))}")
     if sample := published.get("sample"):
-        console.print(f"Sample  {_short(sample['input'])} -> {_short(sample['output'])}")
+        console.print(f"Sample  {_short(sample['input'])} -> {_answer(sample['output'])}")
 
 
 def _metrics_table(evaluation: dict[str, Any]) -> Table:
@@ -93,6 +95,13 @@ def _metrics_table(evaluation: dict[str, Any]) -> Table:
     return table
 
 
-def _short(value: Any, most: int = 200) -> str:
+def _answer(output: dict[str, Any]) -> str:
+    """A class with its probability, or the number predicted."""
+    if "label" in output:
+        return f"{output['label']} ({output['probability']:.1%})"
+    return ", ".join(f"{name} {value:.4g}" for name, value in output.items())
+
+
+def _short(value: Any, most: int = 120) -> str:
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     return text if len(text) <= most else f"{text[:most]} ..."

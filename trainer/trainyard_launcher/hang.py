@@ -6,7 +6,8 @@ from pathlib import Path
 from statistics import quantiles
 from typing import Literal
 
-from trainyard_launcher.runtime import read_heartbeats
+from trainyard_launcher.processes import is_alive
+from trainyard_launcher.runtime import read_heartbeats, read_pids
 
 LEAST_SECONDS = 60.0
 USUAL_STEPS = 20  # as many of the slowest usual steps may pass without one
@@ -17,7 +18,7 @@ class HangWatch:
     """Watches the newest beat of any rank: ranks wait for each other, so one that hangs stops them all.
 
     `seconds` "auto": max(60 s, 20 times the slowest usual step), where usual means 95 of 100; an integer: that long.
-    Nothing is a hang before the first beat, so a program without heartbeats is never taken for hung.
+    Ranks that have ended, or that rest, aren't waited for. Nothing is a hang before the first beat, so a program without heartbeats is never taken for hung.
     """
 
     def __init__(self, runtime: Path, seconds: Literal["auto"] | int, patience: float = 1.0) -> None:
@@ -27,7 +28,12 @@ class HangWatch:
         self._patience = patience
         self._steps: deque[float] = deque(maxlen=_REMEMBERED)
         self._last: tuple[int, float] | None = None
-        self.heard = False
+        self._seen: set[int] = set()
+
+    @property
+    def heard(self) -> bool:
+        """Whether any rank has sent a heartbeat."""
+        return bool(self._seen)
 
     def limit(self) -> float:
         """Seconds without a beat that are a hang, as things are now."""
@@ -38,10 +44,13 @@ class HangWatch:
 
     def hung(self) -> str | None:
         """What hangs, in one sentence; None if nothing does."""
-        beats = read_heartbeats(self._runtime)
-        if not beats:
+        heard = read_heartbeats(self._runtime)
+        self._seen |= heard.keys()
+        living = {rank for rank, pid in read_pids(self._runtime).items() if is_alive(pid)}
+        beats = {rank: beat for rank, beat in heard.items() if rank in living}
+        resting = (self._seen & living) - heard.keys()
+        if resting or not beats:
             return None
-        self.heard = True
         newest = max(beats.values(), key=lambda beat: beat[1])
         if self._last and newest[0] > self._last[0]:
             self._steps.append((newest[1] - self._last[1]) / (newest[0] - self._last[0]))

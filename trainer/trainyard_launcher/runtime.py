@@ -46,9 +46,13 @@ class Heartbeat:
         """Call once per step, and while anything else that may take a minute goes on (evaluation, for one)."""
         _BEAT.pack_into(self._memory, 0, step, time.monotonic())
 
+    def rest(self) -> None:
+        """Say that no beat is to be expected until the next one: the last step is done, or something long begins."""
+        self._memory[:] = bytes(_BEAT.size)
+
 
 def read_heartbeats(runtime: Path) -> dict[int, tuple[int, float]]:
-    """Rank -> (step, time.monotonic() of the last beat), for ranks that have beaten at least once."""
+    """Rank -> (step, time.monotonic() of the last beat), for ranks that have begun to beat and don't rest."""
     beats = {}
     for rank, path in _per_rank(runtime, _HEARTBEAT):
         content = path.read_bytes()

@@ -1,6 +1,8 @@
 """Publishing the network of a program of one's own: tensors in, tensors out."""
 
 import io
+import logging
+import warnings
 from collections.abc import Sequence
 
 import numpy as np
@@ -45,6 +47,7 @@ def _files(network: nn.Module, example: torch.Tensor, formats: Sequence[str]) ->
         files["model.safetensors"] = save(state)
     if not {"torch", "onnx"} & set(formats):
         return files
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it warns of a library that nobody needs here
     try:
         program = torch.export.export(network, (example,), dynamic_shapes=({0: torch.export.Dim.DYNAMIC},))
         if "torch" in formats:
@@ -52,7 +55,9 @@ def _files(network: nn.Module, example: torch.Tensor, formats: Sequence[str]) ->
             torch.export.save(program, content)
             files["model.pt2"] = content.getvalue()
         if "onnx" in formats:
-            made = torch.onnx.export(program, dynamo=True, verbose=False)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", FutureWarning)  # of torch's own code
+                made = torch.onnx.export(program, dynamo=True, verbose=False)
             assert made is not None
             files["model.onnx"] = made.model_proto.SerializeToString()
     except Exception as error:

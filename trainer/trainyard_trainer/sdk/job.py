@@ -128,9 +128,12 @@ class Job:
     def log(self, step: int, epoch: int | None = None, *, steps: int = 0, epochs: int = 0, **metrics: float) -> None:
         """Write metrics to history.jsonl, /metrics and the progress that people see. Rank 0's call counts.
 
-        `steps` and `epochs`: how many there are in all, for the time left. `loss` is the one shown.
+        `steps` and `epochs`: how many there are in all, for the time left; after the last step no heartbeat is expected
+        any more. `loss` is the one shown.
         """
         self._log.write(step, epoch, steps, epochs, metrics)
+        if steps and step >= steps:
+            self._heart.rest()
 
     def export(self, network: torch.nn.Module, example: torch.Tensor, *, formats: tuple[str, ...] = ()) -> str | None:
         """Publish `network` under model/<version>/, where its URI is returned; None on ranks other than 0.
