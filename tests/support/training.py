@@ -6,6 +6,7 @@ Ranks are forked from a server that has imported torch once (multiprocessing's f
 import io
 import json
 import multiprocessing
+import multiprocessing.connection
 import os
 import socket
 import sys
@@ -26,7 +27,8 @@ from trainyard_storage import Store, open_store
 from trainyard_trainer.data.index import index_parquet, sealed
 
 _CONTEXT = multiprocessing.get_context("forkserver")
-_CONTEXT.set_forkserver_preload(["trainyard_trainer.train.stage", "support.training"])
+# torch imports the second when its first optimiser runs.
+_CONTEXT.set_forkserver_preload(["trainyard_trainer.train.stage", "torch._dynamo"])
 
 POLARS = {"float32": pl.Float32, "uint8": pl.UInt8, "int64": pl.Int64}
 
@@ -182,13 +184,13 @@ class Ranks:
         return [process.exitcode for process in self.processes]
 
     def until(self, condition: Callable[[], bool], seconds: float = 60) -> bool:
-        """Wait for `condition`, busily: True when it holds, False if the ranks ended before."""
+        """Wait for `condition`: True when it holds, False if the ranks ended before."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             if condition():
                 return True
-            if all(process.exitcode is not None for process in self.processes):
-                return False
+            if multiprocessing.connection.wait([p.sentinel for p in self.processes], timeout=0.0005):
+                return condition()
         raise AssertionError(f"it never came to pass\n{self.of.log()}")
 
     def kill(self, rank: int | None = None) -> None:

@@ -64,7 +64,7 @@ class Ranks:
         return DistributedDataParallel(
             network,
             device_ids=[self.device] if self.device.type == "cuda" else None,
-            broadcast_buffers=_reads_buffers(network),
+            forward_sync_buffers=_reads_buffers(network),
             find_unused_parameters=unused_parameters,
             gradient_as_bucket_view=True,
         )
