@@ -4,6 +4,7 @@ import gzip
 import json
 import socket
 import struct
+import tracemalloc
 import zlib
 from contextlib import suppress
 from pathlib import Path
@@ -157,6 +158,17 @@ def test_compressed_bodies() -> None:
         with pytest.raises(RequestError) as caught:
             decompress(data, encoding, 1000)
         assert caught.value.status == status
+
+
+def test_a_bomb_is_not_unpacked() -> None:
+    bomb = gzip.compress(bytes(30 << 20))
+    tracemalloc.start()
+    try:
+        with pytest.raises(RequestError, match="larger than"):
+            decompress(bomb, "gzip", 1000)
+        assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    finally:
+        tracemalloc.stop()
 
 
 JSON = st.recursive(
