@@ -72,6 +72,7 @@ class Checkpoints:
     def load(self) -> int:
         """Take up the newest checkpoint. Returns its step; 0 if there is none. Collective."""
         loaded = self._checkpointer.load_latest()
+        self._job.restart_clock()
         if loaded is None:
             return 0
         for name, item in self._state.items():

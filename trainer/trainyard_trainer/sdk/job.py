@@ -20,7 +20,6 @@ from trainyard_trainer.data import SplitReader
 from trainyard_trainer.metrics import TrainingMetrics
 from trainyard_trainer.sdk.agreement import Agreement
 from trainyard_trainer.sdk.checkpoints import Checkpoints, HasState
-from trainyard_trainer.sdk.export import export_network
 from trainyard_trainer.sdk.log import Log
 
 
@@ -116,6 +115,10 @@ class Job:
         """Number of the signal that asked this rank to stop, if any."""
         return self._stop.signal if self._stop else None
 
+    def restart_clock(self) -> None:
+        """Time the next step from here on."""
+        self._last_beat = time.perf_counter()
+
     def beat(self, step: int, *, samples: int = 0, data_wait: float = 0.0) -> None:
         """Say that optimiser step `step` is done, with `samples` over all ranks. `Checkpoints.step` calls it."""
         now = time.perf_counter()
@@ -141,9 +144,15 @@ class Job:
         `example` is one input [batch, ...] of at least 2 rows; the first axis stays free. `formats`: of safetensors,
         torch, onnx; absent: all. Raises TrainyardError if the network can't be exported, or answers differ.
         """
+        from trainyard_trainer.export import export_network  # onnx and its runtime, which only this needs
+
         if self.rank != 0:
             return None
-        return export_network(self.run, network, example, formats or ("safetensors", "torch", "onnx"))
+        name = self._resolved.name if self._resolved else Path(sys.argv[0]).stem or "model"
+        wanted = formats or ("safetensors", "torch", "onnx")
+        published = export_network(network, {"input": example}, self.run.child("model"), name, wanted)
+        self.run.put_json("PUBLISHED.json", {**published, "metrics": {}})
+        return str(published["uri"])
 
 
 def _resolved_job() -> ResolvedJob | None:
