@@ -73,7 +73,7 @@ def test_repeated_is_bit_identical(world: int, tmp_path: Path, undisturbed: Call
 @pytest.mark.parametrize("world", [1, 2, 3])
 def test_sigkill_at_random_steps(world: int, tmp_path: Path, undisturbed: Callable[[int], TrainingRun]) -> None:
     seed = random.randrange(10**6)
-    print(f"seed {seed}")
+    sys.stdout.write(f"seed {seed}\n")
     draw = random.Random(seed)
     run = new_run(tmp_path / "killed")
     total = undisturbed(world).history()[-1]["step"]
@@ -119,9 +119,9 @@ def test_sigkill_under_torchrun(tmp_path: Path, undisturbed: Callable[[int], Tra
         torchrun = subprocess.Popen(
             [*command, "-m", "trainyard_trainer", "train"], env=environment, stdout=log, stderr=log
         )
-    with contextlib.suppress(subprocess.TimeoutExpired):
-        while step_of(run) < 30:
-            torchrun.wait(0.001)
+    while step_of(run) < 30:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            raise AssertionError(f"torchrun ended with {torchrun.wait(0.001)}")
     victim = max(_children(torchrun.pid))
     os.kill(victim, signal.SIGKILL)
     assert torchrun.wait(120) == 0, (run.folder / "torchrun.log").read_text()

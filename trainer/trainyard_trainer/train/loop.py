@@ -48,11 +48,11 @@ class Trainer:
         """Train. Raises StoppedError behind a checkpoint if a signal asked for it, TrainyardError for a NaN loss."""
         at = self.state.position
         while at.epoch < self.settings.epochs and not at.stopped_early:
-            self._train_epoch()
-            self._finish_epoch()
+            self.train_epoch()
+            self.finish_epoch()
         self.checkpointer.wait()
 
-    def _train_epoch(self) -> None:
+    def train_epoch(self) -> None:
         """The rest of the current epoch, step by step."""
         at, train, metrics = self.state.position, self.state.step, self.reporter.metrics
         self.state.network.train()
@@ -94,7 +94,7 @@ class Trainer:
             self.checkpointer.wait()
             raise StoppedError(ExitCode.TERMINATED if notes.terminated else ExitCode.INTERRUPTED)
 
-    def _finish_epoch(self) -> None:
+    def finish_epoch(self) -> None:
         """Judge the network by the validation split, and write the epoch's line of the history."""
         at, ranks, best = self.state.position, self.state.ranks, self.state.best
         (loss,) = ranks.total([at.loss_sum])
