@@ -74,6 +74,9 @@ function duration(seconds) {
   return minutes < 90 ? `${minutes} min` : `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
 }
 
+// In UTC, as everywhere in a run's documents.
+const moment = (time) => `${new Date(time).toISOString().slice(0, 19).replace("T", " ")} UTC`;
+
 // --- plots -------------------------------------------------------------------------------------------------------
 
 const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
@@ -130,9 +133,9 @@ function confusion(matrix, classes) {
   const few = classes.length <= 20;
   const names = classes.map((name, index) => (name.length > 24 ? `${name.slice(0, 22)}… (${index})` : name));
   return () => [[{
-    type: "heatmap", z: shares, x: names, y: names, text: matrix, texttemplate: few ? "%{text}" : "",
+    type: "heatmap", z: shares, x: names, y: names, text: matrix.map((row) => row.map((n) => n || "")), texttemplate: few ? "%{text}" : "",
     customdata: matrix, hovertemplate: "true %{y}, predicted %{x}: %{customdata} (%{z:.1%})<extra></extra>",
-    colorscale: [[0, colour("card")], [1, colour("validation")]], zmin: 0, zmax: 1, showscale: false, xgap: 2, ygap: 2,
+    colorscale: [[0, colour("track")], [1, colour("validation")]], zmin: 0, zmax: 1, showscale: false, xgap: 2, ygap: 2,
   }], layout({
     hovermode: "closest", margin: { l: 70, r: 10, t: 10, b: 50 },
     xaxis: { title: { text: "predicted" }, type: "category", showgrid: false },
@@ -203,7 +206,7 @@ function judged({ evaluation }) {
   if (perClass.length) {
     parts.push(panel("By class", table(perClass, [
       ["class", ([name]) => name, ""], ["samples", ([, by]) => count(by.rows), "number"],
-      ...shown.map((key) => [NAMES[key], ([, by]) => number(by[key]), "number"]),
+      ...shown.map((key) => [NAMES[key], ([, by]) => (isNumber(by[key]) ? by[key].toFixed(3) : "–"), "number"]),
     ])));
   }
   if (evaluation.residuals) {
@@ -238,8 +241,9 @@ function text(value, indent = "") {
     .filter(([, item]) => item !== null && !(typeof item === "object" && !Object.keys(item).length))
     .map(([key, item]) => {
       const nested = typeof item === "object" && !Array.isArray(item);
+      if (nested && !text(item)) return "";
       return nested ? `${indent}${key}:\n${text(item, `${indent}  `)}` : `${indent}${key}: ${typeof item === "string" ? item : JSON.stringify(item)}`;
-    }).join("\n");
+    }).filter(Boolean).join("\n");
 }
 
 function facts({ job, trained, published, checkpoints, uri }) {
@@ -248,11 +252,11 @@ function facts({ job, trained, published, checkpoints, uri }) {
     rows.push(["epochs", trained.stoppedEarly ? `${trained.epoch}, stopped early` : trained.epoch], ["steps", count(trained.step)],
       ["processes", trained.world], ["hardware", trained.device], ["torch", trained.torch], ["training time", duration(trained.seconds)]);
   }
-  if (published) rows.push(["model", published.uri], ["version", published.version], ["largest difference between formats", number(published.maxDifference)]);
+  if (published) rows.push(["model", published.uri], ["version", published.version], ["formats differ by at most", number(published.maxDifference)]);
   return section("How it was done", element("div", "row",
-    panel("Run", table(rows, [["", ([name]) => name, ""], ["", ([, value]) => element("span", "", String(value)), ""]]),
+    panel("Run", table(rows, [["", ([name]) => name, "name"], ["", ([, value]) => String(value), "value"]]),
       checkpoints.length ? element("h3", "", "Checkpoints") : null,
-      checkpoints.length ? table(checkpoints, [["step", (c) => count(c.step), "number"], ["size", (c) => bytes(c.bytes), "number"], ["committed", (c) => c.time, ""]]) : null),
+      checkpoints.length ? table(checkpoints, [["step", (c) => count(c.step), "number"], ["size", (c) => bytes(c.bytes), "number"], ["committed", (c) => moment(c.time), ""]]) : null),
     job ? panel("Configuration, with defaults", element("pre", "", text(job.spec))) : null));
 }
 
