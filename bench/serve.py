@@ -61,9 +61,8 @@ class _Client(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = transport
-        self._ask()
 
-    def _ask(self) -> None:
+    def ask(self) -> None:
         self.asked = time.perf_counter()
         self.transport.write(self.request)
 
@@ -80,7 +79,7 @@ class _Client(asyncio.Protocol):
         self.answer, self.buffer = rest, b""
         self.left -= 1
         if self.left:
-            self._ask()
+            self.ask()
         elif not self.done.done():
             self.done.set_result(None)
             self.transport.close()
@@ -97,12 +96,14 @@ def ask(server: Served, clients: int, requests: int) -> tuple[float, bytes]:
 
     async def run() -> tuple[float, bytes]:
         loop = asyncio.get_running_loop()
-        each = requests // clients
+        each = max(20, requests // clients)
         dones = [loop.create_future() for _ in range(clients)]
         pairs = [
             await loop.create_connection(lambda d=done: _Client(request, each, d), server.host, server.port)
             for done in dones
         ]
+        for _, client in pairs:  # only when all are connected: so many really are at once
+            client.ask()
         await asyncio.gather(*dones)
         waited = [seconds for _, client in pairs for seconds in client.waited]
         return statistics.median(waited) / clients, pairs[0][1].answer
