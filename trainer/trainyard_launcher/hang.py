@@ -18,7 +18,8 @@ class HangWatch:
     """Watches the newest beat of any rank: ranks wait for each other, so one that hangs stops them all.
 
     `seconds` "auto": max(60 s, 20 times the slowest usual step), where usual means 95 of 100; an integer: that long.
-    Ranks that have ended, or that rest, aren't waited for. Nothing is a hang before the first beat, so a program without heartbeats is never taken for hung.
+    Ranks that have ended, or that rest, aren't waited for. Nothing is a hang before the first beat, so a program
+    without heartbeats is never taken for hung.
     """
 
     def __init__(self, runtime: Path, seconds: Literal["auto"] | int, patience: float = 1.0) -> None:

@@ -1,0 +1,175 @@
+"""The launcher's parts by themselves."""
+
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from support.launched import wait_until
+from trainyard_api.documents import Fault, ResolvedJob
+from trainyard_api.errors import ExitCode, TrainyardError
+from trainyard_launcher.attempts import begin_attempt, only_one
+from trainyard_launcher.faults import exit_code, oom_kills, retry_may_help, termination_text
+from trainyard_launcher.hang import HangWatch
+from trainyard_launcher.identity import run_digest
+from trainyard_launcher.processes import Tree, is_alive
+from trainyard_launcher.runtime import Heartbeat, read_faults, read_heartbeats, write_fault, write_pid
+from trainyard_launcher.torchrun import first_failure, torchrun_command
+from trainyard_storage import open_store
+
+SUMMARY = """
+Failures:
+[1]:
+  rank      : 0 (local_rank: 0)
+  exitcode  : 1 (pid: 98)
+------------------------------------------------------------
+Root Cause (first observed failure):
+[0]:
+  time      : 2026-11-21_07:00:00
+  host      : here
+  rank      : 1 (local_rank: 1)
+  exitcode  : -9 (pid: 99)
+  error_file: <N/A>
+"""
+
+
+def job_in(folder: Path, *arguments: str, nodes: int = 1) -> ResolvedJob:
+    spec = {"script": {"command": ["train.py", *arguments]}, "storage": {"uri": f"file://{folder}/runs"}}
+    document = {"name": "job", "namespace": "default", "uid": "u", "spec": spec, "nodes": nodes, "folder": str(folder)}
+    return ResolvedJob.model_validate_json(json.dumps(document))
+
+
+@given(
+    st.builds(
+        Fault,
+        cause=st.text(max_size=30),
+        message=st.text(max_size=6000),
+        exception=st.text(max_size=6000),
+        lastLines=st.lists(st.text(max_size=500), max_size=20),
+    )
+)
+def test_a_termination_message_fits_and_can_be_read(fault: Fault) -> None:
+    text = termination_text(fault)
+    assert len(text.encode()) <= 4096
+    assert Fault.model_validate_json(text).cause == fault.cause
+
+
+def test_attempts_are_numbered_once_each(tmp_path: Path) -> None:
+    store = open_store(str(tmp_path))
+    numbers: list[int] = []
+    threads = [threading.Thread(target=lambda: numbers.append(begin_attempt(store))) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(numbers) == list(range(1, 9))
+
+
+def test_a_lock_is_held_by_one(tmp_path: Path) -> None:
+    with only_one(tmp_path, "here"):
+        with pytest.raises(TrainyardError, match="runs already") as refused, only_one(tmp_path, "here"):
+            pass
+        assert str(os.getpid()) in refused.value.what
+    with only_one(tmp_path, "here"):
+        pass
+
+
+def test_a_changed_program_is_another_run_and_a_moved_one_is_not(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "train.py").write_text("print(1)")
+    before = run_digest(job_in(tmp_path / "a"))
+    assert run_digest(job_in(tmp_path / "b")) == before
+    assert run_digest(job_in(tmp_path / "a", "--epochs", "2")) != before
+    (tmp_path / "b" / "helper.py").write_text("")
+    assert run_digest(job_in(tmp_path / "b")) != before
+
+
+def test_a_beat_is_cheap_and_read_back(tmp_path: Path) -> None:
+    heart = Heartbeat(tmp_path, 3)
+    assert read_heartbeats(tmp_path) == {}
+    began = time.perf_counter()
+    for step in range(10_000):
+        heart.beat(step)
+    assert (time.perf_counter() - began) / 10_000 < 20e-6
+    assert read_heartbeats(tmp_path)[3][0] == 9_999
+    heart.rest()
+    assert read_heartbeats(tmp_path) == {}
+
+
+def test_only_silence_of_all_living_ranks_is_a_hang(tmp_path: Path) -> None:
+    hearts = [Heartbeat(tmp_path, rank) for rank in range(2)]
+    watch = HangWatch(tmp_path, 1)
+    assert watch.hung() is None
+    for rank, heart in enumerate(hearts):
+        write_pid(tmp_path, rank)
+        heart.beat(7 - rank)
+    assert watch.hung() is None
+    assert "rank 1 is furthest behind, at step 6" in wait_until(watch.hung, "a hang is seen", 5)
+    hearts[0].rest()
+    assert watch.hung() is None
+    assert HangWatch(tmp_path, "auto").limit() == 60
+
+
+def test_the_first_fault_of_a_rank_stays(tmp_path: Path) -> None:
+    write_fault(tmp_path, Fault(cause="First", message="", rank=1))
+    write_fault(tmp_path, Fault(cause="Second", message="", rank=1))
+    write_fault(tmp_path, Fault(cause="Third", message="", rank=0))
+    assert [fault.cause for fault in read_faults(tmp_path)] == ["First", "Third"]
+
+
+def test_the_rank_that_failed_first_is_the_culprit() -> None:
+    end = first_failure(SUMMARY)
+    assert end is not None
+    assert (end.rank, end.exit_code, end.pid) == (1, -9, 99)
+    assert first_failure("all is well") is None
+
+
+@pytest.mark.parametrize(
+    ("fault", "code"),
+    [
+        (Fault(cause="UserError", message="", exitCode=1, exception="ValueError: no"), ExitCode.FAILED),
+        (Fault(cause="UserError", message="", exitCode=1, exception="ImportError: no"), ExitCode.INVALID),
+        (Fault(cause="LossNotFinite", message="", exitCode=1), ExitCode.INVALID),
+        (Fault(cause="EmptyData", message="", exitCode=2), ExitCode.INVALID),
+        (Fault(cause="DiskFull", message="", exitCode=3), ExitCode.INFRASTRUCTURE),
+        (Fault(cause="Killed", message="", exitCode=-9), ExitCode.FAILED),
+    ],
+)
+def test_exit_codes_tell_whether_a_retry_may_help(fault: Fault, code: ExitCode) -> None:
+    assert exit_code(fault) == code
+    assert retry_may_help(fault) == (code == ExitCode.FAILED)
+
+
+def test_kills_for_memory_can_be_counted() -> None:
+    assert oom_kills() >= 0
+
+
+def test_nodes_meet_at_node_0(tmp_path: Path) -> None:
+    for index, host in ((0, "true"), (1, "false")):
+        environ = {"TRAINYARD_NODE_INDEX": str(index), "TRAINYARD_RENDEZVOUS_HOST": "job-0.job"}
+        command = torchrun_command(job_in(tmp_path, nodes=2), ["x.py"], environ)
+        assert "--rdzv-endpoint=job-0.job:29400" in command
+        assert any(f"is_host={host}" in part for part in command)
+
+
+def test_a_tree_is_killed_with_its_detached_grandchildren(tmp_path: Path) -> None:
+    code = "import subprocess, time; print(subprocess.Popen(['sleep', '600'], start_new_session=True).pid, flush=True)"
+    log = tmp_path / "log"
+    tree = Tree([sys.executable, "-c", f"{code}; time.sleep(600)"], env=os.environ, folder=tmp_path, log=log)
+    pid = int(wait_until(lambda: log.read_text().strip(), "the grandchild runs"))
+    assert is_alive(pid)
+    tree.kill()
+    wait_until(lambda: not is_alive(pid), "it is gone", 5)
+
+
+def test_the_launcher_imports_no_torch() -> None:
+    code = "import sys, trainyard_launcher.launch; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
