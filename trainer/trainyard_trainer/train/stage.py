@@ -46,13 +46,12 @@ def run_train() -> None:
     run = open_store(os.environ["TRAINYARD_RUN"], job.spec.storage)
     if run.get_json(MARKER) is not None:
         return
-    signals = StopSignals()
     prefer_determinism()
     stopped: StoppedError | None = None
     try:
         with joined_ranks() as ranks:
             try:
-                train(job, recipe, run, ranks, signals)
+                train(job, recipe, run, ranks)
             except StoppedError as error:
                 stopped = error
     except TrainyardError:
@@ -67,7 +66,7 @@ def run_train() -> None:
         sys.exit(stopped.code)
 
 
-def train(job: ResolvedJob, recipe: Recipe, run: Store, ranks: Ranks, signals: StopSignals) -> None:
+def train(job: ResolvedJob, recipe: Recipe, run: Store, ranks: Ranks) -> None:
     """Build what training needs, take up the latest checkpoint, train, and finish."""
     data, manifest, plan = prepared_data(run)
     check_sizes(recipe, manifest, plan, ranks)
@@ -111,7 +110,7 @@ def train(job: ResolvedJob, recipe: Recipe, run: Store, ranks: Ranks, signals: S
         checkpointer=checkpointer,
         heart=heart,
         reporter=Reporter(runtime, metrics, rank=ranks.rank, epochs=recipe.train.epochs, steps=steps),
-        signals=signals,
+        signals=StopSignals(),  # from here on there is something to save; before, a signal just ends the process
     ).run()
     split = next(name for name in ("test", "validation", "train") if manifest.rows(name))
     finish(job, run, state, judge, held_back(split), split)
