@@ -32,12 +32,13 @@ from trainyard_trainer.checkpoint import Checkpointer
 from trainyard_trainer.data import SplitReader
 from trainyard_trainer.metrics import TrainingMetrics
 from trainyard_trainer.models import build_network
+from trainyard_trainer.train.build import first_state, prepared_data
 from trainyard_trainer.train.evaluation import Judge
 from trainyard_trainer.train.loop import Trainer
 from trainyard_trainer.train.ranks import Ranks, joined_ranks
 from trainyard_trainer.train.reporting import Reporter, StopSignals
 from trainyard_trainer.train.schedule import learning_rate
-from trainyard_trainer.train.stage import first_state, prefer_determinism, prepared_data
+from trainyard_trainer.train.stage import prefer_determinism
 
 WORLD, BATCH, BATCHES = 2, 256, 50
 MODELS = {
