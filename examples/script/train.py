@@ -1,4 +1,4 @@
-"""A small character-level transformer that learns to write like Shakespeare, with DDP, checkpoints and resumption."""
+"""A small character-level transformer that learns to write like Isaac Newton: DDP, checkpoints, resumption."""
 
 import argparse
 from pathlib import Path
