@@ -31,7 +31,9 @@ class Display(Observer):
             transient=True,
         )
         self._task: TaskID | None = None
+        self._stage: str | None = None
         self._last: status.Progress | None = None
+        self._shown: status.Progress | None = None
         self._interval = FIRST_INTERVAL
         self._next = 0.0
 
@@ -42,12 +44,14 @@ class Display(Observer):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._last and kind is None and not self._console.is_terminal:
-            self._console.print(numbers(self._last))
+        if kind is None:
+            self._end_of_lines()
         self._bar.stop()
 
     def stage(self, stage: str) -> None:
         """A bar of its own for each stage."""
+        self._end_of_lines()
+        self._stage = stage
         if self._task is not None:
             self._bar.remove_task(self._task)
         self._task = self._bar.add_task(_TITLES[stage], total=None, numbers="")
@@ -70,12 +74,13 @@ class Display(Observer):
         now = time.monotonic()
         if not self._console.is_terminal and now >= self._next:
             self._console.print(numbers(progress))
+            self._shown = progress
             self._next = now + self._interval
             self._interval = min(LONGEST_INTERVAL, self._interval * 1.5)
 
     def line(self, rank: int, text: str) -> None:
         """What a program of one's own prints; our own stages' output stays in the log."""
-        if self._job.spec.script:
+        if self._stage == "script":
             prefix = f"[{rank}] " if self._job.processes_per_node > 1 else ""
             self._console.print(escape(f"{prefix}{text}"))
 
@@ -83,11 +88,17 @@ class Display(Observer):
         """A line above the bar."""
         self._console.print(escape(text))
 
+    def _end_of_lines(self) -> None:
+        """Where training ended, before what comes next, if no line has said so."""
+        if self._last and self._last is not self._shown and not self._console.is_terminal:
+            self._console.print(numbers(self._last))
+            self._shown = self._last
+
 
 def numbers(progress: status.Progress) -> str:
-    """Epoch, step, loss, speed and time left, as far as they're known."""
+    """Epoch being trained, step, loss, speed and time left, as far as they're known."""
     parts = [
-        f"epoch {progress.epoch}/{progress.epochs}" if progress.epochs else "",
+        f"epoch {min(progress.epoch + 1, progress.epochs)}/{progress.epochs}" if progress.epochs else "",
         f"step {progress.step}/{progress.steps}" if progress.steps else f"step {progress.step}",
         f"loss {progress.loss:.4f}" if progress.loss is not None else "",
         f"{progress.samples_per_second:,.0f} samples/s" if progress.samples_per_second else "",

@@ -9,7 +9,7 @@ from typing import Any
 
 from trainyard_api.documents import Signature
 from trainyard_api.errors import ExitCode, TrainyardError
-from trainyard_cli.rows import Arrays, arrays_for, read_rows
+from trainyard_cli.rows import Arrays, arrays_for, not_inputs, read_rows
 from trainyard_server.model import InferenceModel
 from trainyard_server.model_store import resolve_model
 
@@ -24,10 +24,14 @@ def main(args: argparse.Namespace) -> int:
     if args.input is None:
         sample = _sample(folder)
         columns = {name: [value] for name, value in sample["input"].items()}
-        expected = {"expected": sample["expected"]}
+        known = sample["expected"]
+        expected = {"expected": _short(known) if isinstance(known, float) else known}
     else:
         columns = read_rows(args.input, sys.stdin.buffer, model.signature)
-    for answer in _answers(model, arrays_for(columns, model.signature)):
+    arrays = arrays_for(columns, model.signature)
+    if others := not_inputs(columns, model.signature):
+        sys.stderr.write(f"Left aside, as the model doesn't ask for them: {', '.join(others)}\n")
+    for answer in _answers(model, arrays):
         sys.stdout.write(json.dumps(answer | expected, ensure_ascii=False) + "\n")
     return ExitCode.OK
 

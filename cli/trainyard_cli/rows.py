@@ -51,19 +51,24 @@ def read_rows(source: str, stdin: BinaryIO, signature: Signature) -> Columns:
 def arrays_for(columns: Columns, signature: Signature) -> Arrays:
     """`columns` as the model takes them.
 
-    :raises TrainyardError: a column is missing or superfluous, or holds a value that it can't; named with its row
+    :raises TrainyardError: a column is missing, or holds a value that it can't; named with its row
     """
     wanted = {one.name: one for one in signature.inputs}
     missing = [name for name in wanted if name not in columns]
-    extra = [name for name in columns if name not in wanted]
-    if missing or extra:
-        said = [f"column {name} is missing" for name in missing] + [f"column {name} is not an input" for name in extra]
+    if missing:
+        said = [f"column {name} is missing" for name in missing]
+        said += [f"column {name} is not an input" for name in not_inputs(columns, signature)]
         raise TrainyardError(
             f"The columns don't fit the model: {'; '.join(said[:10])}{'; ...' if len(said) > 10 else ''}.",
-            remedy=f"Give exactly {', '.join(wanted)}.",
+            remedy=f"Give {', '.join(wanted)}.",
             cause="InputInvalid",
         )
     return {name: _array(columns[name], one) for name, one in wanted.items()}
+
+
+def not_inputs(columns: Columns, signature: Signature) -> list[str]:
+    """Names of columns that the model doesn't ask for, like the target or those dropped before training."""
+    return sorted(columns.keys() - {one.name for one in signature.inputs})
 
 
 def _array(values: Sequence[Any], spec: InputSignature) -> NDArray[Any]:
@@ -96,6 +101,8 @@ def _number(value: Any, row: int, spec: InputSignature) -> float:
         return moment.replace(tzinfo=moment.tzinfo or UTC).timestamp()
     if value is None or value == "":
         value = float("nan")
+    if isinstance(value, str) and value.lower() in ("true", "false"):  # what a truth value is in CSV
+        value = value.lower() == "true"
     try:
         number = float(value)
     except (TypeError, ValueError) as error:

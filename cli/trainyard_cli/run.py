@@ -58,7 +58,10 @@ def _print_fault(outcome: Outcome, fault: Fault) -> None:
 
 def _how_to_go_on(outcome: Outcome, args: argparse.Namespace) -> str:
     step = newest_checkpoint(outcome.store)
-    kept = f"the checkpoint of step {step} is kept" if step is not None else "there is no checkpoint yet"
+    if outcome.store.head("trained/TRAINED.json"):
+        kept = "training is finished and kept"
+    else:
+        kept = f"the checkpoint of step {step} is kept" if step is not None else "there is no checkpoint yet"
     parts = ["trainyard", "run", args.file]
     parts += [part for override in args.overrides for part in ("--set", override)]
     parts += ["--storage", args.storage] if args.storage else []
@@ -91,15 +94,23 @@ def _metrics_table(evaluation: dict[str, Any]) -> Table:
     table.add_column("metric")
     table.add_column("value", justify="right")
     for name, value in evaluation.get("metrics", {}).items():
-        table.add_row(name, "-" if value is None else f"{value:.4g}" if abs(value) >= 1 else f"{value:.4f}")
+        table.add_row(name, "-" if value is None else _figure(value))
     return table
+
+
+def _figure(value: float) -> str:
+    """Four digits or more; an exponent only where nobody would want to count digits."""
+    size = abs(value)
+    if 1e4 <= size < 1e12:
+        return f"{value:,.0f}"
+    return f"{value:.4f}" if 1e-3 <= size < 1 or size == 0 else f"{value:.4g}"
 
 
 def _answer(output: dict[str, Any]) -> str:
     """A class with its probability, or the number predicted."""
     if "label" in output:
         return f"{output['label']} ({output['probability']:.1%})"
-    return ", ".join(f"{name} {value:.4g}" for name, value in output.items())
+    return ", ".join(f"{name} {_figure(value)}" for name, value in output.items())
 
 
 def _short(value: Any, most: int = 120) -> str:

@@ -93,7 +93,7 @@ def test_standard_input(
     ("text", "said"),
     [
         ("age,city\n1,Oslo\n", "column income is missing"),
-        ("age,income,city,town\n1,2,Oslo,Bern\n", "column town is not an input"),
+        ("age,Income,city\n1,2,Oslo\n", "column income is missing; column Income is not an input"),
         ("age,income,city\n1,2,Oslo\nold,2,Oslo\n", "Column age, row 2: 'old' is not a number"),
         ("age,income,city\n,2,Oslo\n", "Column age, row 1: the value is missing"),
         ("age,income,city\n1,inf,Oslo\n", "Column income, row 1: 'inf' is not a finite number"),
@@ -166,3 +166,21 @@ def test_object_storage_and_a_flipped_byte(
     store.upload(graph, graph.relative_to(model).as_posix())
     monkeypatch.setenv("TRAINYARD_CACHE", str(tmp_path / "other"))
     assert "damaged" in refused(capsys, uri)
+
+
+def test_columns_that_are_no_inputs_are_left_aside_and_named(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "rows.csv").write_text("id,age,income,city,paid\nx,50,0,Oslo,yes\n")
+    assert main(["predict", str(model), "--input", str(tmp_path / "rows.csv")]) == 0
+    captured = capsys.readouterr()
+    assert json.loads(captured.out)["label"] == "yes"
+    assert captured.err == "Left aside, as the model doesn't ask for them: id, paid\n"
+
+
+def test_truth_values_of_csv_are_numbers(model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    answers = []
+    for income in ("True", "1"):
+        (tmp_path / "rows.csv").write_text(f"age,income,city\n50,{income},Oslo\n")
+        answers += predict(capsys, model, "--input", tmp_path / "rows.csv")
+    assert answers[0] == answers[1]
