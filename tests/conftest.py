@@ -1,6 +1,10 @@
 """Fixtures that every area may use."""
 
+import os
 from collections.abc import Iterator
+
+# Before torch is imported: test workers share the cores, and sums agree to the bit only at one number of threads.
+os.environ["OMP_NUM_THREADS"] = "1"
 
 import pytest
 
