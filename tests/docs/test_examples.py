@@ -30,7 +30,7 @@ def blocks(document: str, language: str) -> list[str]:
 
 def shell(command: str, folder: Path) -> str:
     done = subprocess.run(
-        ["bash", "-euc", command], cwd=folder, env=ENVIRONMENT, capture_output=True, text=True, timeout=300
+        ["bash", "-euc", command], cwd=folder, env=ENVIRONMENT, capture_output=True, text=True, timeout=600
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
