@@ -87,6 +87,8 @@ class Trainer:
         at.seconds += notes.steps * notes.step_seconds
         at.epoch_seconds += notes.steps * notes.step_seconds
         self.reporter.report(at, notes, self.rate(at.step - 1), self.state.step)
+        if at.step == 1:  # the optimiser has its tensors now: the first checkpoint finds its memory ready
+            self.checkpointer.reserve(*self.state.capture()[:2])
         stop = notes.terminated or notes.interrupted
         if stop or notes.checkpoint_due or self._saves_at(at.step):
             self._save()
