@@ -18,14 +18,15 @@ def _go() -> str | None:
     return f"Go is {found[0] if found else 'unreadable'}, the S3 server needs {GO[0]}.{GO[1]}: see https://go.dev/doc/install"
 
 
-def _program(name: str, package: str) -> Callable[[], str | None]:
-    return lambda: None if shutil.which(name) else f"{name} (opens the report): sudo apt-get install {package}"
+def _program(name: str, why: str, package: str) -> Callable[[], str | None]:
+    return lambda: None if shutil.which(name) else f"{name} ({why}): sudo apt-get install {package}"
 
 
 CHECKS: dict[str, Callable[[], str | None]] = {
     "go": _go,
-    "chromium": _program("chromium", "chromium"),
-    "chromedriver": _program("chromedriver", "chromium-driver"),
+    "chromium": _program("chromium", "opens the report", "chromium"),
+    "chromedriver": _program("chromedriver", "drives Chromium", "chromium-driver"),
+    "curl": _program("curl", "asks a served model as the documentation does", "curl"),
 }
 
 
