@@ -1,7 +1,18 @@
-"""Flags that all ranks see alike, without making any of them wait."""
+"""What all ranks see alike: rank 0's values, and flags that nobody waits for."""
+
+from typing import Any
 
 import torch
 import torch.distributed as dist
+
+
+def broadcast(value: Any) -> Any:
+    """Rank 0's `value`, on every rank that has joined."""
+    if not dist.is_initialized():
+        return value
+    values = [value]
+    dist.broadcast_object_list(values, src=0)
+    return values[0]
 
 
 class Agreement:

@@ -15,6 +15,7 @@ from trainyard_api.errors import ExitCode
 from trainyard_api.job import Checkpoint
 from trainyard_trainer.checkpoint import Checkpointer
 from trainyard_trainer.metrics import TrainingMetrics
+from trainyard_trainer.sdk.agreement import broadcast
 from trainyard_trainer.sdk.log import Log
 
 if TYPE_CHECKING:
@@ -49,8 +50,6 @@ class Checkpoints:
         metrics: TrainingMetrics,
         log: Log,
     ) -> None:
-        from trainyard_trainer.sdk.job import broadcast
-
         self._job = job
         self._state = state
         self._metrics = metrics

@@ -6,7 +6,6 @@ import sys
 import time
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -172,12 +171,3 @@ def _local_folder() -> Path:
 def _leave_process_group() -> None:
     if dist.is_initialized():
         dist.destroy_process_group()
-
-
-def broadcast(value: Any) -> Any:
-    """Rank 0's `value`, on every rank that has joined."""
-    if not dist.is_initialized():
-        return value
-    values = [value]
-    dist.broadcast_object_list(values, src=0)
-    return values[0]
