@@ -95,9 +95,14 @@ class ScriptJob:
         return found
 
 
-def end_of(process: subprocess.Popen[str], seconds: float = 120) -> Ended:
-    """Wait for the end of a command."""
-    out, err = process.communicate(timeout=seconds)
+def end_of(process: subprocess.Popen[str], seconds: float = 300) -> Ended:
+    """Wait for the end of a command. One that doesn't end in time is killed, and what it said is shown."""
+    try:
+        out, err = process.communicate(timeout=seconds)
+    except subprocess.TimeoutExpired as error:
+        process.kill()
+        out, err = process.communicate()
+        raise AssertionError(f"not ended within {seconds} s:\n{out}\n{err}") from error
     return Ended(process.returncode, out, err)
 
 

@@ -12,11 +12,12 @@ from trainyard_launcher.rank import OUT_OF_MEMORY, TERMINATED, rank_log
 from trainyard_launcher.runtime import read_faults, write_atomically
 from trainyard_launcher.torchrun import RankEnd, first_failure
 
+DEADLINE_EXCEEDED = "DeadlineExceeded"
 HUNG = "Hung"
 KILLED = "Killed"
 # A program that can't be read, or lacks a module, lacks it the next time too; so does a loss that is a pure function
 # of data, seed and settings.
-_INCURABLE_CAUSES = {"LossNotFinite"}
+_INCURABLE_CAUSES = {"LossNotFinite", DEADLINE_EXCEEDED}
 _INCURABLE_EXCEPTIONS = ("SyntaxError", "IndentationError", "TabError", "ImportError", "ModuleNotFoundError")
 _TERMINATION_BYTES = 4096
 
@@ -56,6 +57,17 @@ def hung(job: ResolvedJob, runtime: Path, stage: str, sentence: str, rank: int |
     return _completed(fault, job, runtime, stage)
 
 
+def overdue(seconds: int | None) -> Fault:
+    """The fault of a job that was stopped because it ran for longer than it may."""
+    return Fault(
+        cause=DEADLINE_EXCEEDED,
+        message=f"The job was stopped: it may run for {seconds} s.",
+        exitCode=ExitCode.FAILED,
+        where="spec.activeDeadlineSeconds",
+        remedy="Raise it. The same command goes on from the last checkpoint.",
+    )
+
+
 def retry_may_help(fault: Fault) -> bool:
     """Whether the same program could come through if it were started again, here and now."""
     incurable = fault.cause in _INCURABLE_CAUSES or (fault.exception or "").startswith(_INCURABLE_EXCEPTIONS)
@@ -66,7 +78,7 @@ def exit_code(fault: Fault) -> ExitCode:
     """The launcher's exit code for it."""
     if fault.exit_code in (ExitCode.INVALID, ExitCode.INFRASTRUCTURE):
         return ExitCode(fault.exit_code)
-    return ExitCode.FAILED if retry_may_help(fault) else ExitCode.INVALID
+    return ExitCode.FAILED if retry_may_help(fault) or fault.cause == DEADLINE_EXCEEDED else ExitCode.INVALID
 
 
 def oom_kills() -> int:

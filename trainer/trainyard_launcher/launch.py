@@ -11,7 +11,8 @@ from pathlib import Path
 from trainyard_api.documents import Fault, ResolvedJob
 from trainyard_api.errors import ExitCode
 from trainyard_launcher.attempts import begin_attempt, only_one
-from trainyard_launcher.faults import diagnose, exit_code, hung, oom_kills, retry_may_help, write_termination
+from trainyard_launcher.deadline import Deadline
+from trainyard_launcher.faults import diagnose, exit_code, hung, oom_kills, overdue, retry_may_help, write_termination
 from trainyard_launcher.hang import HangWatch
 from trainyard_launcher.identity import run_store
 from trainyard_launcher.interruption import Interruption
@@ -118,6 +119,7 @@ class _Launch:
         self._observer = observer
         self._restarts = 0
         self._hangs = 0
+        self._deadline = Deadline(job.spec.active_deadline_seconds)
 
     def run(self, stages: list[Stage]) -> Outcome:
         write_atomically(self._runtime / "job.json", self._job.model_dump_json())
@@ -163,6 +165,7 @@ class _Launch:
             self._runtime,
             stage.name,
             watch=watch,
+            deadline=self._deadline,
             interruption=self._interruption,
             observer=self._observer,
             grace_seconds=self._job.spec.template.termination_grace_period_seconds,
@@ -172,6 +175,8 @@ class _Launch:
             fault: Fault | None = hung(self._job, self._runtime, stage.name, ending.hung, None)
         else:
             fault = diagnose(self._job, self._runtime, stage.name, ending.code, oom_kills() - killed_before)
+        if fault and self._deadline.passed():
+            fault = overdue(self._job.spec.active_deadline_seconds)
         if problem := upload_logs(self._store, self._runtime / "logs", attempt):
             self._observer.notice(problem)
         if fault is None and not self._interruption.count:

@@ -1,11 +1,13 @@
 """Watching one process tree from its start to its end."""
 
+import math
 import signal
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from trainyard_launcher.deadline import Deadline
 from trainyard_launcher.hang import HangWatch
 from trainyard_launcher.interruption import Interruption
 from trainyard_launcher.logs import Follower, tail
@@ -38,15 +40,17 @@ class Supervisor:
         stage: str,
         *,
         watch: HangWatch,
+        deadline: Deadline,
         interruption: Interruption,
         observer: Observer,
         grace_seconds: float,
     ) -> None:
-        """`grace_seconds`: how long ranks have to save a checkpoint after a signal."""
+        """`grace_seconds`: how long ranks have to save a checkpoint after a signal, or after `deadline`."""
         self._tree = tree
         self._runtime = runtime
         self._stage = stage
         self._watch = watch
+        self._deadline = deadline
         self._interruption = interruption
         self._observer = observer
         self._grace = grace_seconds
@@ -59,7 +63,7 @@ class Supervisor:
         hang = None
         while not self._tree.wait(TICK):
             self._report()
-            if self._interruption.count:
+            if self._interruption.count or self._deadline.passed():
                 self._pass_on()
             elif hang := self._watch.hung():
                 self._dump_stacks()
@@ -85,7 +89,8 @@ class Supervisor:
 
     def _insisted(self) -> bool:
         asked = self._interruption
-        return asked.count > 1 or (asked.count == 1 and time.monotonic() > asked.since + self._grace)
+        since = min(asked.since if asked.count else math.inf, self._deadline.at)
+        return asked.count > 1 or time.monotonic() > since + self._grace
 
     def _half_dead(self) -> bool:
         """Whether a rank has failed, and the others had their time: they may wait for it in a collective."""
