@@ -44,7 +44,7 @@ def _print_fault(outcome: Outcome, fault: Fault) -> None:
     """One plain message: what, where, what to do, and where the rest can be read."""
     logs = outcome.runtime / "logs"
     lines = [fault.message]
-    if fault.rank is not None and f"ank {fault.rank}" not in fault.message:
+    if fault.exception and fault.rank is not None:  # which process, where a program broke; bad input has no rank
         lines[0] = f"Rank {fault.rank} failed: {fault.message}"
     details = {
         "where": fault.where,

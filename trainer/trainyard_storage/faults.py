@@ -62,6 +62,14 @@ def _refused(verb: Verb, url: str, code: str, text: str) -> TrainyardError:
             ExitCode.INVALID,
             "StorageReadOnly",
         )
+    if url.startswith("file:"):
+        return TrainyardError(
+            f"There is no permission to {verb} this: {_first_line(text)}",
+            url,
+            "Give this user the permission (chmod, chown), or name another place.",
+            ExitCode.INVALID,
+            "StorageDenied",
+        )
     return TrainyardError(
         f"Storage refused the credentials: {code or _first_line(text)}",
         url,

@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
+from trainyard_api.errors import TrainyardError
 from trainyard_storage import NotFound, ObjectInfo, Store
 
 CHECKPOINTS_SHOWN = 20
@@ -40,10 +41,18 @@ def _stage(committed: Any, trained: Any, published: Any) -> str:
 
 def _history(run: Store) -> list[dict[str, Any]]:
     try:
-        lines = run.get("history.jsonl").decode().splitlines()
+        lines = run.get("history.jsonl").decode(errors="replace").splitlines()
     except NotFound:
         return []
-    return [json.loads(line) for line in lines if line.strip()]
+    try:
+        return [json.loads(line) for line in lines if line.strip()]
+    except ValueError as error:
+        raise TrainyardError(
+            f"A line is not JSON: {error}",
+            run.url("history.jsonl"),
+            "Remove the line: the learning curves then lack its epoch.",
+            cause="DataCorrupt",
+        ) from error
 
 
 def _checkpoints(objects: Iterable[ObjectInfo]) -> list[dict[str, Any]]:
