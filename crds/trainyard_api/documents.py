@@ -171,6 +171,8 @@ class ColumnCard(Model):
     minimum: float | None = None
     maximum: float | None = None
     distinct: Rows | None = None
+    filled: Rows | None = Field(None, description="Missing values that were filled in; absent: none are.")
+    clipped: Rows | None = Field(None, description="Outliers that were clipped to a bound; absent: none are.")
 
 
 class DataCard(Model):

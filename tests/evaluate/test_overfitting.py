@@ -4,7 +4,7 @@ import math
 import random
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from trainyard_trainer.evaluate import overfitting
@@ -93,6 +93,7 @@ def test_noise_neither_hides_nor_moves_the_parting(turn: int, seed: int) -> None
 
 
 @given(seed=st.integers(0, 999), speed=st.floats(0.2, 1.0), deviation=st.floats(0, 0.01))
+@example(seed=232, speed=0.25, deviation=0.009765625)
 def test_noise_alone_is_no_overfitting(seed: int, speed: float, deviation: float) -> None:
     history = curve(falling(0.1, speed), noisy(falling(0.15, speed), deviation, seed))
     assert overfitting(history)["verdict"] != "overfit"

@@ -8,7 +8,9 @@ import polars as pl
 import pytest
 
 from support.prepared import run_stage
+from support.s3_server import S3Server
 from trainyard_api.errors import TrainyardError
+from trainyard_storage import open_store
 
 ROWS = 40
 
@@ -148,3 +150,14 @@ def test_all_rows_dropped(tmp_path: Path) -> None:
         a=pl.when(pl.int_range(ROWS) % 2 == 0).then(1.0), b=pl.when(pl.int_range(ROWS) % 2 == 1).then(2.0)
     )
     refused(tmp_path, frame, "No row is left", prepare_as={"missing": {"numeric": "drop"}})
+
+
+def test_a_bucket_that_may_only_be_read(tmp_path: Path, s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    good().write_parquet(tmp_path / "t.parquet")
+    bucket = s3.bucket()
+    for name, value in s3.reader(bucket).items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(TrainyardError) as caught:
+        run_stage(f"{bucket}/run", {"uri": str(tmp_path / "t.parquet"), "target": "label"})
+    assert (caught.value.cause, caught.value.code) == ("StorageReadOnly", 2)
+    assert list(open_store(bucket).list()) == []

@@ -257,3 +257,15 @@ def test_many_buckets_and_runs_give_the_same_order(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr("trainyard_trainer.prepare.work.Work.expected_bytes", 6 * 96 * 1024 * 1024)
     many = prepared(tmp_path, table(2000), "many", prepare_as={})
     assert many.manifest == one.manifest
+
+
+def test_card_counts_what_was_filled_and_clipped(tmp_path: Path) -> None:
+    result = prepared(tmp_path, table(), prepare_as={"outliers": {"method": "iqr"}})
+    cards = {card.name: card for card in result.card.columns}
+    clip = next(step for step in result.plan.steps if step.op == "clip" and step.column == "y")
+    assert (cards["x"].filled, cards["city"].filled, cards["city"].clipped) == (None, None, None)
+    assert cards["y"].filled == cards["y"].missing > 0
+    factor = next(step for step in result.plan.steps if step.op == "scale" and step.column == "y")
+    assert clip.high is not None
+    top = (clip.high - float(factor.offset)) / float(factor.factor)  # type: ignore[arg-type]
+    assert cards["y"].clipped == np.isclose(result.features("train")[:, 1], top).sum() > 0

@@ -82,3 +82,11 @@ def test_of_a_bucket(s3: S3Server) -> None:
         listed(f"{bucket}/nothing")
     with pytest.raises(TrainyardError, match="bucket does not exist"):
         listed(f"{s3.missing_bucket()}/data/*.csv")
+
+
+def test_results_and_hidden_files_are_no_data_and_the_error_says_so(folder: Path) -> None:
+    with pytest.raises(TrainyardError, match=r"lies under storage\.uri") as caught:
+        listed(folder / "runs", str(folder))
+    assert "Did you mean" not in str(caught.value)
+    with pytest.raises(TrainyardError, match="only hidden files"):
+        listed(folder / "_SUCCESS.csv")

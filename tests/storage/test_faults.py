@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from support.commands import like_anybody
 from support.faulty_proxy import Fault, FaultyProxy, faulty_proxy
 from support.s3_server import S3Server
 from trainyard_api.errors import ExitCode, TrainyardError
@@ -103,15 +104,31 @@ print([info.key for info in store.list()])
 def test_disk_full_leaves_nothing(tmp_path: Path, size: int) -> None:
     """A limit on file size stands for a full disk; in a process of its own, as it can't be lifted again."""
     folder = tmp_path / "store"
-    run = subprocess.run([sys.executable, "-c", FULL, folder, str(size)], capture_output=True, text=True, check=True)
+    run = subprocess.run(
+        [sys.executable, "-B", "-c", FULL, folder, str(size)], capture_output=True, text=True, check=True
+    )
     assert run.stdout == "DiskFull\n[]\n"
     assert [path for path in folder.rglob("*") if path.is_file()] == []
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+PUT = """
+import sys
+from trainyard_api.errors import TrainyardError
+from trainyard_storage import open_store
+try:
+    open_store(sys.argv[1]).put("y", b"2")
+except TrainyardError as error:
+    print(error.cause)
+"""
+
+
 def test_read_only_folder(tmp_path: Path) -> None:
+    """In a process that may write no more than anybody may."""
     tmp_path.chmod(0o500)
-    assert error(CALLS["put"], open_store(str(tmp_path))).cause == "StorageReadOnly"
+    command = [sys.executable, "-c", PUT, str(tmp_path)]
+    run = subprocess.run(command, capture_output=True, text=True, check=True, preexec_fn=like_anybody)
+    assert run.stdout == "StorageReadOnly\n"
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_file_where_a_folder_should_be(tmp_path: Path) -> None:

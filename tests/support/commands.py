@@ -36,6 +36,8 @@ def trainyard(*arguments: str | Path, folder: Path, limit: Callable[[], None] | 
     """Run the command in `folder` to its end. `limit` is called in the process before it becomes the command."""
     environment = {
         **os.environ,
+        # With no room for it, Python 3.11 leaves a module's bytecode cut short, and later takes it for whole.
+        **({"PYTHONDONTWRITEBYTECODE": "1"} if limit else {}),
         "OMP_NUM_THREADS": "1",
         "TRAINYARD_METRICS_PORT": "0",
         "XDG_CACHE_HOME": str(folder / "cache"),

@@ -33,7 +33,8 @@ class Result:
         return pl.concat([pl.read_parquet(io.BytesIO(self.data.get(key))) for key in keys])
 
     def features(self, split: str) -> np.ndarray[Any, Any]:
-        return self.frame(split)["features"].to_numpy()
+        column, spec = self.frame(split)["features"], self.manifest.fields["features"]
+        return as_arrays(column, spec.dtype, spec.shape) if column.dtype == pl.Binary else column.to_numpy()
 
     def labels(self, split: str) -> list[Any]:
         return self.frame(split)["label"].to_list()
@@ -41,6 +42,11 @@ class Result:
     def contents(self) -> dict[str, bytes]:
         """Every file of the data set."""
         return {info.key: self.data.get(info.key) for info in self.data.list()}
+
+
+def as_arrays(column: pl.Series, dtype: str, shape: list[int]) -> np.ndarray[Any, Any]:
+    """Tensors as shards hold them: the bytes of each, in C order."""
+    return np.frombuffer(b"".join(column.to_list()), dtype).reshape(len(column), *shape)
 
 
 def job(recipe: dict[str, Any] | None, processes: int = 1, script: dict[str, Any] | None = None) -> ResolvedJob:

@@ -97,6 +97,8 @@ def _files(uri: str, split: str, storage: Storage) -> list[SourceFile]:
     results = open_store(storage.uri, storage).uri.rstrip("/") + "/" if storage.uri else None
     found = [SourceFile(store.uri, info.key, info.size, info.etag, split) for info in infos]
     files = [file for file in found if not _hidden(file) and not (results and file.uri.startswith(results))]
+    if found and not files:
+        raise _nothing_wanted(found[0], uri, storage)
     if not files:
         raise _nothing_at(uri, storage)
     return files
@@ -114,6 +116,23 @@ def _file_or_folder(uri: str, storage: Storage) -> tuple[Store, list[ObjectInfo]
             return store, [info]
     store = open_store(uri, storage)
     return store, list(store.list())
+
+
+def _nothing_wanted(file: SourceFile, uri: str, storage: Storage) -> TrainyardError:
+    """Says why what is there isn't read."""
+    if _hidden(file):
+        return TrainyardError(
+            f"There are only hidden files here, like {file.key}: names that begin with a dot or an underscore.",
+            uri,
+            "Give the data another name, or name another place in data.uri.",
+            cause="NoData",
+        )
+    return TrainyardError(
+        f"What is here lies under storage.uri ({storage.uri}), where results are kept: they are never read as data.",
+        uri,
+        "Move the data out of there, or name another place in storage.uri.",
+        cause="NoData",
+    )
 
 
 def _nothing_at(uri: str, storage: Storage) -> TrainyardError:

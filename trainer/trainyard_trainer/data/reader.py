@@ -16,6 +16,7 @@ from trainyard_trainer.data.order import EpochOrder, Rows, SampleOrder
 from trainyard_trainer.data.prefetch import Prefetcher
 from trainyard_trainer.data.quarantine import BadSample, Quarantine
 from trainyard_trainer.data.shards import Array, Decoded, corrupt, decode_parquet, decode_tar, sample_bytes
+from trainyard_trainer.data.warm import limit_arenas, start_polars
 
 MIB = 1024 * 1024
 MIXED_BYTES = 64 * MIB  # what is read before the first batch, and kept at a time
@@ -76,6 +77,9 @@ class SplitReader:
         self._held: set[int] = set()
         self._executor = ThreadPoolExecutor(THREADS, thread_name_prefix=f"read-{split}")
         self._next: tuple[int, Prefetcher[Decoded]] | None = None
+        limit_arenas()
+        if self._format == "parquet":
+            start_polars()
 
     @property
     def batches_per_epoch(self) -> int:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+import polars.selectors as cs
 from numpy.typing import NDArray
 
 from trainyard_api.documents import FieldSpec
@@ -49,7 +50,8 @@ def decode_parquet(data: memoryview, fields: Mapping[str, FieldSpec], url: str) 
     Raises TrainyardError DataCorrupt if it isn't Parquet or its columns aren't the manifest's.
     """
     try:
-        frame = pl.read_parquet(io.BytesIO(data), columns=list(fields), use_pyarrow=False)
+        # Never by bare names: Polars takes those like `*` for patterns.
+        frame = pl.scan_parquet(io.BytesIO(data)).select(cs.by_name(*fields)).collect()
     except (pl.exceptions.PolarsError, OSError, ValueError) as error:
         raise corrupt(f"The shard can't be read as Parquet: {str(error).splitlines()[0]}", url) from error
     columns = {name: _parquet_column(frame[name], name, spec, url) for name, spec in fields.items()}

@@ -1,5 +1,6 @@
 """Whether training went on for too long: validation against training loss, and the epoch where they part."""
 
+import math
 from collections.abc import Sequence
 from statistics import median
 from typing import Any, Literal
@@ -37,7 +38,7 @@ def overfitting(history: Sequence[dict[str, Any]]) -> dict[str, Any]:
     # The smoothed minimum is as low as its neighbours' median: the turn itself is the lowest of the three.
     turn = min(range(max(0, low - 1), min(len(validation), low + 2)), key=validation.__getitem__)
     rise = smooth[-1] - smooth[low]
-    verdict = _verdict(smooth_train, smooth, low, _noise(validation, smooth))
+    verdict = _verdict(smooth_train, smooth, low, _noise(validation))
     best = min(range(len(validation)), key=validation.__getitem__)
     return {
         "verdict": verdict,
@@ -114,9 +115,14 @@ def _smooth(values: list[float]) -> list[float]:
     return [median(values[i - 1 : i + 2]) for i in centres]
 
 
-def _noise(values: list[float], smooth: list[float]) -> float:
-    """Deviation of the noise, from the median distance to the smoothed curve (1.4826: of a normal distribution)."""
-    return 1.4826 * median(abs(a - b) for a, b in zip(values, smooth, strict=True))
+def _noise(values: list[float]) -> float:
+    """Deviation of the noise about a smooth curve, from the median second difference.
+
+    1.4826 makes a median distance the deviation of a normal distribution; a second difference of independent noise
+    has the square root of 6 times its deviation. (Distances to a running median of three are 0 for every third value.)
+    """
+    second = [abs(a - 2 * b + c) for a, b, c in zip(values, values[1:], values[2:], strict=False)]
+    return 1.4826 * median(second) / math.sqrt(6)
 
 
 def _is_number(value: Any) -> bool:

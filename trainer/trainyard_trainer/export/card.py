@@ -84,8 +84,13 @@ def _step(step: Step) -> str:
         "categories": len(step.categories) if step.categories is not None else None,
     }
     said = ", ".join(f"{name} {value}" for name, value in facts.items() if value is not None)
-    trained = " (training rows only; not part of the model)" if step.op.startswith(("drop", "balance")) else ""
-    return f"- {step.op}{column}{': ' + said if said else ''}{trained}"
+    rows = {
+        "drop_duplicates": " (rows of every split; not part of the model)",
+        "drop_missing": " (rows of every split; not part of the model)",
+        "drop_outliers": " (training rows only; not part of the model)",
+        "balance": " (training rows only; not part of the model)",
+    }
+    return f"- {step.op}{column}{': ' + said if said else ''}{rows.get(step.op, '')}"
 
 
 def _limits(plan: Plan, evaluation: dict[str, Any]) -> str:

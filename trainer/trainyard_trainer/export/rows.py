@@ -25,7 +25,7 @@ def paired_rows(
 ) -> Iterator[tuple[Inputs, Array, Array]]:
     """Batches of (raw columns, features, labels) of `split`, row by row the same samples, in their order.
 
-    Raw rows are kept for the test split. For another one they're made from its features, backwards through the plan
+    Raw scalars are kept for the test split. Else they're made from the features, backwards through the plan
     (a missing value has become what it was filled with, an unknown category stays unknown).
     """
     shards = manifest.splits[split]
@@ -59,7 +59,10 @@ def _batches(frames: Iterator[pl.DataFrame]) -> Iterator[pl.DataFrame]:
 
 def _features(frame: pl.DataFrame, manifest: DatasetManifest) -> Array:
     spec = manifest.fields["features"]
-    return frame["features"].to_numpy().reshape(frame.height, *spec.shape).astype(spec.dtype, copy=False)
+    column = frame["features"]
+    if column.dtype == pl.Binary:
+        return np.frombuffer(b"".join(column.to_list()), spec.dtype).reshape(frame.height, *spec.shape)
+    return column.to_numpy().reshape(frame.height, *spec.shape).astype(spec.dtype, copy=False)
 
 
 def _restored(features: Array, plan: Plan) -> Inputs:

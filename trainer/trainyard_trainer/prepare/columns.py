@@ -11,6 +11,7 @@ import polars as pl
 
 from trainyard_api.errors import TrainyardError
 from trainyard_api.recipe import Data
+from trainyard_trainer.sources.named import named
 
 TEMPORAL = (pl.Date, pl.Datetime, pl.Duration, pl.Time)
 
@@ -142,7 +143,7 @@ def _comparable(dtype: pl.DataType) -> bool:
 
 
 def _canonical(name: str, dtype: pl.DataType, *, as_text: bool, is_target: bool) -> pl.Expr:
-    column = pl.col(name)
+    column = named(name)
     if dtype.is_nested():
         return column
     if is_text(dtype):

@@ -7,6 +7,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from trainyard_api.documents import Plan, PlanInput, Step
+from trainyard_trainer.sources.named import unnamed
 
 Features = NDArray[np.float32]
 ROW_STEPS = ("drop_duplicates", "drop_missing", "drop_outliers", "balance")
@@ -36,7 +37,7 @@ def transform(frame: pl.DataFrame, plan: Plan) -> Features:
     for column in plan.inputs:
         steps = [step for step in plan.steps if step.column == column.name and step.op not in ROW_STEPS]
         write = _write_numeric if column.kind == "numeric" else _write_categorical
-        start += write(frame[column.name], steps, result[:, start:])
+        start += write(unnamed(frame[column.name]), steps, result[:, start:])
     return result
 
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from trainyard_api.documents import ColumnCard, Step
 from trainyard_api.recipe import Outliers, Prepare
+from trainyard_trainer.sources.named import VALUES, unnamed
 
 Values = NDArray[np.float64]
 
@@ -53,7 +54,7 @@ def fit_numeric(column: pl.Series, nullable: bool, prepare: Prepare) -> Fitted:
     `nullable`: whether values are missing in any split. Fill values, mean and deviation are fitted after clipping.
     """
     missing = column.null_count()
-    values: Values = column.drop_nulls().to_numpy()
+    values: Values = unnamed(column).drop_nulls().to_numpy()
     card = _numeric_card(column.name, missing, values)
     if not len(values):
         return Fitted(card, [], "it has no value in the training split")
@@ -62,12 +63,14 @@ def fit_numeric(column: pl.Series, nullable: bool, prepare: Prepare) -> Fitted:
     steps: list[Step] = []
     bounds = outlier_bounds(values, prepare.outliers) if prepare.outliers.action == "clip" else None
     if bounds:
+        clipped = np.count_nonzero((values < bounds[0]) | (values > bounds[1]))
+        card = card.model_copy(update={"clipped": int(clipped)})
         values = values.clip(*bounds)
     if nullable:
+        card = card.model_copy(update={"filled": missing})
         fill = rounded(_fill_value(values, prepare))
         steps.append(Step(op="fill", column=column.name, value=fill))
-        clipped = float(np.clip(fill, *bounds)) if bounds else fill
-        values = np.concatenate([values, np.full(missing, clipped)])
+        values = np.concatenate([values, np.full(missing, np.clip(fill, *bounds) if bounds else fill)])
     if bounds:
         steps.append(Step(op="clip", column=column.name, low=bounds[0], high=bounds[1]))
     scale = fit_scale(values, prepare.scale)
@@ -136,6 +139,7 @@ def fit_categorical(column: pl.Series, nullable: bool, prepare: Prepare) -> Fitt
     if nullable:
         policy = prepare.missing
         fill = policy.categorical_constant if policy.categorical == "constant" else next(iter(counts))
+        card = card.model_copy(update={"filled": missing})
         steps.append(Step(op="fill", column=column.name, value=fill))
         if missing:
             counts[fill] = counts.get(fill, 0) + missing
@@ -148,5 +152,6 @@ def fit_categorical(column: pl.Series, nullable: bool, prepare: Prepare) -> Fitt
 
 def _frequencies(column: pl.Series) -> dict[str, int]:
     """How often each text occurs, the most frequent first, then by text."""
-    counts = column.drop_nulls().value_counts(name="count").sort(["count", column.name], descending=[True, False])
-    return dict(zip(counts[column.name].to_list(), counts["count"].to_list(), strict=True))
+    counts = unnamed(column).drop_nulls().value_counts(name="count")
+    counts = counts.sort("count", VALUES, descending=[True, False])
+    return dict(zip(counts[VALUES].to_list(), counts["count"].to_list(), strict=True))

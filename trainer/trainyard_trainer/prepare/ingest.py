@@ -11,6 +11,7 @@ from trainyard_trainer.prepare.columns import Columns
 from trainyard_trainer.prepare.spill import GIVEN, KEY, KEY2, MISSING, Bucket, Spill
 from trainyard_trainer.prepare.split import NAMES, TRAIN
 from trainyard_trainer.sources import BadSamples, Source
+from trainyard_trainer.sources.named import named, unnamed
 
 NO_TARGET, NO_VALUE = 1, 2  # flags in MISSING
 GROUP = "__trainyard_group"
@@ -44,15 +45,15 @@ def ingest(
             present[name] += whole.height - whole[name].null_count()
         flags = [pl.lit(0, pl.UInt8)]
         if columns.target:
-            flags.append(pl.col(columns.target).is_null().cast(pl.UInt8) * NO_TARGET)
+            flags.append(named(columns.target).is_null().cast(pl.UInt8) * NO_TARGET)
         if dropping:
-            flags.append(pl.any_horizontal(pl.col(dropping).is_null()).cast(pl.UInt8) * NO_VALUE)
+            flags.append(pl.any_horizontal(named(*dropping).is_null()).cast(pl.UInt8) * NO_VALUE)
         spill.add(
             whole.select(
-                *columns.kept,
+                named(*columns.kept),
                 pl.sum_horizontal(flags).cast(pl.UInt8).alias(MISSING),
                 pl.lit(NAMES.index(split) if split else TRAIN, pl.UInt8).alias(GIVEN),
-                *row_keys(whole.select(columns.compared), seed),
+                *row_keys(whole.select(named(*columns.compared)), seed),
                 *([group_hash(whole[columns.key], seed)] if columns.key else []),
             )
         )
@@ -75,8 +76,9 @@ def group_hash(key: pl.Series, seed: int) -> pl.Series:
 
 def _whole_tensors(frame: pl.DataFrame, tensor: str, bad: BadSamples) -> pl.DataFrame:
     """Leave out rows whose array is missing, or holds a missing, NaN or infinite value."""
-    good = frame[tensor].is_not_null()
-    values = frame[tensor].filter(good).to_numpy()  # nulls within arrays arrive as NaN
+    arrays = unnamed(frame[tensor])
+    good = arrays.is_not_null()
+    values = arrays.filter(good).to_numpy()  # nulls within arrays arrive as NaN
     if values.dtype.kind == "f" and not (finite := np.isfinite(values).reshape(len(values), -1).all(axis=1)).all():
         good = good.scatter(good.arg_true(), finite)
     if not good.all():

@@ -88,6 +88,9 @@ def _drop_outliers(rows: Rows, names: list[str], prepare: Prepare, card: Card) -
 
 
 def _fit_tensor(rows: Rows, name: str, prepare: Prepare, card: Card) -> Inputs:
+    if prepare.outliers.method != "none":
+        trained = rows.counts()[TRAIN]
+        card.step("skip outliers", "train", trained, trained, f"{name} holds arrays: its values stay as they are")
     pieces = _tensor_pieces(rows, name)
     first = next(_tensor_pieces(rows, name))
     shape = first.shape[1:]

@@ -41,7 +41,7 @@ class Rows:
         start = 0
         for bucket, order in zip(self.buckets, self.order, strict=True):
             chosen = order if split is None else order[self.split[start : start + len(order)] == split]
-            parts.append(bucket.read([name])[name].gather(chosen))
+            parts.append(bucket.read([name])[chosen].to_series())
             start += len(order)
         return pl.concat(parts).rechunk()
 

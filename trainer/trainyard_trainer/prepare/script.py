@@ -4,6 +4,7 @@ import numpy as np
 import polars as pl
 
 from trainyard_api.documents import ColumnCard, DataCard, FieldSpec
+from trainyard_api.errors import TrainyardError
 from trainyard_api.recipe import Missing
 from trainyard_trainer.prepare.card import Card
 from trainyard_trainer.prepare.columns import (
@@ -22,7 +23,9 @@ from trainyard_trainer.prepare.rows import Rows
 from trainyard_trainer.prepare.shards import split_writers
 from trainyard_trainer.prepare.split import NAMES, TRAIN
 from trainyard_trainer.prepare.target import Codes, class_codes, find_task
+from trainyard_trainer.prepare.tensors import as_bytes
 from trainyard_trainer.prepare.work import Prepared, Work
+from trainyard_trainer.sources.named import named, unnamed
 
 _TEXT_BYTES = 32  # taken for one text when shards are cut
 
@@ -40,7 +43,7 @@ def prepare_script(work: Work) -> Prepared:
     row_bytes = max(sum(_bytes(field) for field in fields.values()), work.listing.bytes // ingested.rows)
     with split_writers(work.output, rows.counts(), row_bytes) as writers:
         for frame, assigned in rows.pieces(list(types)):
-            filled = frame.select(_filled(name, types[name], field) for name, field in fields.items())
+            filled = pl.DataFrame({name: _filled(frame[name], field, work.where) for name, field in fields.items()})
             for split, writer in enumerate(writers):
                 writer.add(filled.filter(pl.Series(assigned == split)))
         splits = {name: writer.finish() for name, writer in zip(NAMES, writers, strict=True)}
@@ -64,10 +67,10 @@ def _as_fields(work: Work) -> tuple[Columns, pl.Schema]:
 
 def _as_is(name: str, dtype: pl.DataType) -> pl.Expr:
     if isinstance(dtype, TEMPORAL) or dtype == pl.Null or dtype.is_decimal():
-        return as_number(pl.col(name), dtype).alias(name)
+        return as_number(named(name), dtype).alias(name)
     if dtype.is_float():
-        return pl.col(name).fill_nan(None)
-    return pl.col(name).cast(pl.String) if is_text(dtype) else pl.col(name)
+        return named(name).fill_nan(None)
+    return named(name).cast(pl.String) if is_text(dtype) else named(name)
 
 
 def _divide(work: Work, ingested: Ingested) -> tuple[Rows, list[str], Codes | None]:
@@ -88,19 +91,27 @@ def _field(dtype: pl.DataType, has_missing: bool) -> FieldSpec:
         return FieldSpec(dtype="str")
     if dtype == pl.Binary:
         return FieldSpec(dtype="bytes")
-    if has_missing and not dtype.is_nested() and not dtype.is_float():
-        return FieldSpec(dtype="float64")
     shape = list(dtype.shape) if isinstance(dtype, pl.Array) else []
+    if has_missing and not tensor_element(dtype).is_float():
+        return FieldSpec(dtype="float64", shape=shape)
     return FieldSpec(dtype=str(pl.Series(dtype=tensor_element(dtype)).to_numpy().dtype), shape=shape)
 
 
-def _filled(name: str, dtype: pl.DataType, field: FieldSpec) -> pl.Expr:
-    """A missing value is NaN, an empty text or no bytes."""
+def _filled(column: pl.Series, field: FieldSpec, where: str) -> pl.Series:
+    """A missing value is NaN, an empty text or no bytes; an array is its bytes."""
+    if field.shape:
+        try:
+            return as_bytes(column, field.dtype)
+        except ValueError as error:
+            raise TrainyardError(
+                f"Column {error}.", where, "Fill them in, or give the numbers as floats.", cause="UnusableColumn"
+            ) from error
+    column = unnamed(column)
     if field.dtype in ("str", "bytes"):
-        return pl.col(name).fill_null("" if field.dtype == "str" else b"")
-    if field.shape or not field.dtype.startswith("float"):
-        return pl.col(name)
-    number = pl.col(name) if dtype.is_float() else pl.col(name).cast(pl.Float64)
+        return column.fill_null(pl.lit("" if field.dtype == "str" else b""))
+    if not field.dtype.startswith("float"):
+        return column
+    number = column if column.dtype.is_float() else column.cast(pl.Float64)
     return number.fill_null(float("nan"))
 
 

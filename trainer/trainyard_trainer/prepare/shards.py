@@ -14,14 +14,13 @@ from trainyard_api.documents import Shard
 from trainyard_storage import digest
 from trainyard_trainer.prepare.split import NAMES, TRAIN
 
-SHARD_BYTES = 64 * 1024 * 1024
+SHARD_BYTES = 8 * 1024 * 1024
 TRAIN_SHARDS = 8
-_ROW_GROUP_BYTES = 8 * 1024 * 1024
 _WAITING = 2
 
 
 def rows_per_shard(rows: int, row_bytes: int, *, at_least: int) -> int:
-    """Rows of each shard but the last: 64 MB or fewer, and at least `at_least` shards where there are as many rows."""
+    """Rows of each shard but the last: 8 MB or fewer, and at least `at_least` shards where there are as many rows."""
     by_count = rows // at_least if rows >= at_least else 1
     return max(1, min(by_count, SHARD_BYTES // max(1, row_bytes)))
 
@@ -33,7 +32,6 @@ class ShardWriter:
     root: Path
     folder: str
     rows: int  # per shard
-    row_bytes: int
     pool: ThreadPoolExecutor
     _frames: list[pl.DataFrame] = field(default_factory=list)
     _held: int = 0
@@ -57,7 +55,7 @@ class ShardWriter:
 
     def beside(self, folder: str) -> "ShardWriter":
         """A writer into another folder that cuts where this one does."""
-        return ShardWriter(self.root, folder, self.rows, self.row_bytes, self.pool)
+        return ShardWriter(self.root, folder, self.rows, self.pool)
 
     def finish(self) -> list[Shard]:
         """Write what is left; the shards in order."""
@@ -81,7 +79,7 @@ class ShardWriter:
             path,
             compression="lz4",
             statistics=False,
-            row_group_size=max(1, _ROW_GROUP_BYTES // max(1, self.row_bytes)),
+            row_group_size=frame.height,
         )
         data = path.read_bytes()
         return Shard(key=key, rows=frame.height, bytes=len(data), xxh3=digest(data))
@@ -96,7 +94,6 @@ def split_writers(root: Path, counts: list[int], row_bytes: int) -> Iterator[lis
                 root,
                 name,
                 rows_per_shard(count, row_bytes, at_least=TRAIN_SHARDS if split == TRAIN else 1),
-                row_bytes,
                 pool,
             )
             for split, (name, count) in enumerate(zip(NAMES, counts, strict=True))

@@ -20,11 +20,14 @@ _MAX_BITS = 8
 class Bucket:
     """The rows whose keys share their top bits, unsorted."""
 
+    columns: list[str]  # of every part
     parts: list[Path] = field(default_factory=list)
 
     def read(self, columns: list[str]) -> pl.DataFrame:
         """Some columns of all rows."""
-        return pl.concat([pl.read_ipc(part, columns=columns) for part in self.parts], rechunk=True).select(columns)
+        # By place: Polars takes names like `*` for patterns.
+        places = [self.columns.index(name) for name in columns]
+        return pl.concat([pl.read_ipc(part, columns=places) for part in self.parts], rechunk=True)[columns]
 
 
 class Spill:
@@ -34,7 +37,8 @@ class Spill:
         folder.mkdir(parents=True)
         self._folder = folder
         self._bits = min(_MAX_BITS, max(0, int(np.ceil(np.log2(max(1, expected_bytes / bucket_bytes))))))
-        self._buckets = [Bucket() for _ in range(1 << self._bits)]
+        self._columns: list[str] = []
+        self._buckets = [Bucket(self._columns) for _ in range(1 << self._bits)]
         self._waiting: list[pl.DataFrame] = []
         self._waiting_bytes = 0
 
@@ -55,6 +59,7 @@ class Spill:
             return
         rows = pl.concat(self._waiting, rechunk=True)  # gathering from many chunks is many times slower
         self._waiting, self._waiting_bytes = [], 0
+        self._columns[:] = rows.columns
         number = _top_bits(rows[KEY].to_numpy(), self._bits)
         order = np.argsort(number, kind="stable")
         rows = rows[order]

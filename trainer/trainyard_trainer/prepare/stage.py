@@ -7,6 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from polars.exceptions import PolarsError
 from pydantic import ValidationError
 
 from trainyard_api.canonical import canonical_json
@@ -22,6 +23,7 @@ from trainyard_trainer.sources import BadSamples, open_raw, open_source
 
 MARKER = "data/COMMITTED"
 _UPLOADS_AT_ONCE = 4
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def run_prepare() -> None:
@@ -43,8 +45,8 @@ def prepare(job: ResolvedJob, run: Store, say: Callable[[str], None]) -> Dataset
     with tempfile.TemporaryDirectory(prefix="prepare-", dir=os.environ.get("TRAINYARD_RUNTIME")) as scratch:
         try:
             return _prepare(job, run, Path(scratch), say)
-        except OSError as error:
-            if error.errno not in (errno.ENOSPC, errno.EDQUOT) and "No space left" not in str(error):
+        except (OSError, PolarsError) as error:
+            if not _is_full(error):
                 raise
             raise TrainyardError(
                 "The local disk is full.",
@@ -53,6 +55,12 @@ def prepare(job: ResolvedJob, run: Store, say: Callable[[str], None]) -> Dataset
                 ExitCode.INFRASTRUCTURE,
                 "DiskFull",
             ) from error
+
+
+def _is_full(error: Exception) -> bool:
+    """Whether the disk has no room; Polars and Arrow say so in words alone."""
+    text = str(error)
+    return getattr(error, "errno", None) in _FULL or any(f"os error {number})" in text for number in _FULL)
 
 
 def committed(run: Store) -> DatasetManifest | None:

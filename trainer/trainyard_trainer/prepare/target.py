@@ -12,6 +12,7 @@ from trainyard_trainer.prepare.fit import rounded
 from trainyard_trainer.prepare.rows import Rows
 from trainyard_trainer.prepare.split import NAMES, TRAIN
 from trainyard_trainer.prepare.task import decide_task
+from trainyard_trainer.sources.named import unnamed
 
 MAX_CLASSES = 10_000
 
@@ -20,6 +21,7 @@ Codes = NDArray[np.int32]
 
 def as_names(values: pl.Series) -> pl.Series:
     """Classes as text: 3 and 3.0 are both `3`."""
+    values = unnamed(values)
     if not values.dtype.is_float():
         return values.cast(pl.String)
     whole = values.round() == values
@@ -29,7 +31,7 @@ def as_names(values: pl.Series) -> pl.Series:
 def find_task(rows: Rows, name: str, data: Data, where: str) -> tuple[Task, list[str]]:
     """The task, and the names of the classes (of the training split where splits are given), sorted."""
     seen = [
-        frame[name]
+        unnamed(frame[name])
         .filter(pl.Series(split == TRAIN) if data.splits else pl.repeat(True, len(split), eager=True))
         .unique()
         for frame, split in rows.pieces([name])
@@ -93,9 +95,9 @@ def as_numbers(values: pl.Series, where: str) -> NDArray[np.float64]:
     """A regression's target. Raises TrainyardError if it isn't numeric."""
     if values.dtype.is_numeric():
         return values.cast(pl.Float64).to_numpy()
-    numbers = values.cast(pl.Float64, strict=False)
+    numbers = unnamed(values).cast(pl.Float64, strict=False)
     if numbers.null_count():
-        text = values.filter(numbers.is_null())[0]
+        text = unnamed(values).filter(numbers.is_null())[0]
         raise TrainyardError(
             f"The target {values.name} isn't a number everywhere: {text!r}.",
             where,

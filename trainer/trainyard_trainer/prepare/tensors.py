@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 
 from trainyard_api.documents import Step
@@ -62,6 +63,20 @@ class ChannelStatistics:
         if kind == "standard":
             return rounded(self.mean), rounded(self.deviation) or 1.0
         return fit_scale(np.array([self.low, self.high]), kind) or (0.0, 1.0)
+
+
+def as_bytes(column: pl.Series, dtype: str) -> pl.Series:
+    """Fixed-size arrays as the raw bytes of each, in C order and of `dtype`.
+
+    Parquet keeps every number of an array apart: bytes take a quarter of the space and are read many times faster.
+    Raises ValueError if numbers are missing within an array of whole numbers.
+    """
+    values = column.to_numpy()  # nulls within arrays arrive as NaN
+    if values.dtype != dtype:
+        if values.dtype.kind == "f" and not np.isfinite(values).all():
+            raise ValueError(f"{column.name} has missing values within its arrays")
+        values = values.astype(dtype)
+    return pl.Series(column.name, [row.tobytes() for row in values], dtype=pl.Binary)
 
 
 def channel_statistics(

@@ -11,12 +11,16 @@ from trainyard_trainer.prepare.rows import Rows
 from trainyard_trainer.prepare.shards import split_writers
 from trainyard_trainer.prepare.split import NAMES, TEST
 from trainyard_trainer.prepare.target import labels
+from trainyard_trainer.prepare.tensors import as_bytes
 
 RAW_TEST = "raw/test"
 
 
 def write_shards(rows: Rows, plan: Plan, output: Path) -> tuple[dict[str, FieldSpec], dict[str, list[Shard]]]:
-    """Write `<split>/part-*.parquet` and, row by row beside test's, `raw/test/part-*.parquet` under `output`."""
+    """Write `<split>/part-*.parquet` and, row by row beside test's, `raw/test/part-*.parquet` under `output`.
+
+    A tensor's raw values are its features: they aren't written twice.
+    """
     fields = _fields(plan)
     row_bytes = sum(int(np.prod(f.shape, dtype=np.int64)) * np.dtype(f.dtype).itemsize for f in fields.values())
     raw_names = [column.name for column in plan.inputs]
@@ -28,8 +32,8 @@ def write_shards(rows: Rows, plan: Plan, output: Path) -> tuple[dict[str, FieldS
                 if part.is_empty():
                     continue
                 writer.add(pl.DataFrame([_features(part, plan), labels(part[plan.target.name], plan.target)]))
-                if split == TEST:
-                    raw.add(part.select(raw_names))
+                if split == TEST and plan.features:
+                    raw.add(part[raw_names])
         raw.finish()
         return fields, {name: writer.finish() for name, writer in zip(NAMES, writers, strict=True)}
 
@@ -37,7 +41,7 @@ def write_shards(rows: Rows, plan: Plan, output: Path) -> tuple[dict[str, FieldS
 def _features(frame: pl.DataFrame, plan: Plan) -> pl.Series:
     first = plan.inputs[0]
     if first.kind == "tensor":
-        return frame[first.name].alias("features")
+        return as_bytes(frame[first.name], first.dtype).alias("features")
     matrix = transform(frame, plan)
     return pl.Series("features", matrix, dtype=pl.Array(pl.Float32, matrix.shape[1]))
 

@@ -14,6 +14,7 @@ from trainyard_api.errors import TrainyardError
 from trainyard_api.recipe import Data
 from trainyard_storage.source import SourceFile
 from trainyard_trainer.sources.bad import EXAMPLES, BadSamples
+from trainyard_trainer.sources.named import named
 
 
 def csv_scan(
@@ -53,10 +54,14 @@ def _header(path: Path) -> list[str]:
 
 def _text(paths: dict[SourceFile, Path], files: list[SourceFile], names: list[str], data: Data) -> pl.LazyFrame:
     """All columns as text without blanks around it; what means missing is null."""
-    frames = [pl.scan_csv(paths[file], infer_schema=False, empty_string_is_null=False) for file in files]
+    frames = [
+        # Polars leaves doubled quotes in the header's names as they are.
+        pl.scan_csv(paths[file], infer_schema=False, empty_string_is_null=False, new_columns=_header(paths[file]))
+        for file in files
+    ]
     missing = [text.strip() for text in data.missing_values]
     value = pl.all().str.strip_chars()
-    return pl.concat([f.select(names) for f in frames]).with_columns(
+    return pl.concat([f.select(named(*names)) for f in frames]).with_columns(
         pl.when(value.is_in(missing)).then(None).otherwise(value).name.keep()
     )
 
@@ -126,10 +131,10 @@ def _decide_types(text: pl.LazyFrame, names: list[str], data: Data) -> tuple[dic
             expression
             for name in free
             for expression in (
-                pl.col(name).count().alias(f"{name}\0values"),
-                pl.col(name).cast(pl.Int64, strict=False).count().alias(f"{name}\0ints"),
-                pl.col(name).cast(pl.Float64, strict=False).count().alias(f"{name}\0floats"),
-                pl.col(name).str.to_lowercase().is_in(["true", "false"]).sum().alias(f"{name}\0bools"),
+                named(name).count().alias(f"{name}\0values"),
+                named(name).cast(pl.Int64, strict=False).count().alias(f"{name}\0ints"),
+                named(name).cast(pl.Float64, strict=False).count().alias(f"{name}\0floats"),
+                named(name).str.to_lowercase().is_in(["true", "false"]).sum().alias(f"{name}\0bools"),
             )
         )
         .collect(engine="streaming")
@@ -152,13 +157,13 @@ def _decide_types(text: pl.LazyFrame, names: list[str], data: Data) -> tuple[dic
 
 def _cast(name: str, dtype: pl.DataType) -> pl.Expr:
     if dtype == pl.Boolean:
-        return pl.col(name).str.to_lowercase() == "true"
-    return pl.col(name).cast(dtype, strict=False)
+        return named(name).str.to_lowercase() == "true"
+    return named(name).cast(dtype, strict=False)
 
 
 def _is_spoiled(types: dict[str, pl.DataType], spoiled: list[str]) -> pl.Expr:
     return pl.any_horizontal(
-        pl.col(name).is_not_null() & pl.col(name).cast(types[name], strict=False).is_null() for name in spoiled
+        named(name).is_not_null() & named(name).cast(types[name], strict=False).is_null() for name in spoiled
     )
 
 
@@ -166,7 +171,7 @@ def _note_spoiled(
     file: SourceFile, text: pl.LazyFrame, types: dict[str, pl.DataType], spoiled: list[str], bad: BadSamples
 ) -> None:
     """Note the rows whose value in a numeric column is no number."""
-    rows = text.with_row_index("\0row").filter(_is_spoiled(types, spoiled)).select("\0row", *spoiled)
+    rows = text.with_row_index("\0row").filter(_is_spoiled(types, spoiled)).select(pl.col("\0row"), named(*spoiled))
     found = rows.collect(engine="streaming").sort("\0row")
     for row in found.head(EXAMPLES).iter_rows(named=True):
         texts = [name for name in spoiled if row[name] is not None and _is_text(row[name])]

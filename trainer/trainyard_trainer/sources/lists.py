@@ -7,6 +7,7 @@ import polars as pl
 
 from trainyard_storage.source import SourceFile
 from trainyard_trainer.sources.bad import BadSamples
+from trainyard_trainer.sources.named import named
 
 Scan = Callable[[list[SourceFile]], pl.LazyFrame]
 
@@ -26,7 +27,7 @@ def with_arrays(scan: Scan, files: list[SourceFile], bad: BadSamples) -> Scan:
     def scan_arrays(chosen: list[SourceFile]) -> pl.LazyFrame:
         part = scan(chosen)
         schema = part.collect_schema()
-        casts = [pl.col(name).cast(pl.Array(_element(schema[name]), shape)) for name, shape in shapes.items()]
+        casts = [named(name).cast(pl.Array(_element(schema[name]), shape)) for name, shape in shapes.items()]
         return part.filter(fits).with_columns(casts)
 
     return scan_arrays
@@ -36,7 +37,7 @@ def _shape(table: pl.LazyFrame, name: str, dtype: pl.DataType) -> tuple[int, ...
     """Shape of the column's first list; () if it isn't such a column."""
     if not isinstance(dtype, pl.List) or not _element(dtype).is_numeric():
         return ()
-    first = table.select(pl.col(name).drop_nulls().head(1)).collect(engine="streaming")[name].to_list()
+    first = table.select(named(name).drop_nulls().head(1)).collect(engine="streaming")[name].to_list()
     try:
         shape = np.array(first, np.float64).shape[1:]
     except (TypeError, ValueError):  # lists of several lengths within one
@@ -46,7 +47,7 @@ def _shape(table: pl.LazyFrame, name: str, dtype: pl.DataType) -> tuple[int, ...
 
 def _fits(name: str, shape: tuple[int, ...]) -> pl.Expr:
     """Whether a row's list has this shape."""
-    column = pl.col(name)
+    column = named(name)
     fits = column.list.len() == shape[0]
     if len(shape) == 2:
         fits &= column.list.eval(pl.element().list.len() == shape[1]).list.all()
