@@ -7,7 +7,6 @@ import contextlib
 import http.client
 import json
 import os
-import shutil
 import socket
 import subprocess
 import sys
@@ -18,6 +17,8 @@ from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
 from typing import Any
+
+from support import go
 
 VERSION = "v1.8.0"
 _PACKAGE = f"github.com/versity/versitygw/cmd/versitygw@{VERSION}"
@@ -36,12 +37,11 @@ def binary() -> Path:
     cached = _CACHE / f"versitygw-{VERSION}"
     if cached.exists():
         return cached
-    if not shutil.which("go"):
-        raise RuntimeError("The tests' S3 server is built by Go 1.24 or newer: see https://go.dev/doc/install")
+    builder = go.command()
     _CACHE.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=_CACHE) as folder:
         build = subprocess.run(
-            ["go", "install", _PACKAGE],
+            [builder, "install", _PACKAGE],
             env={**os.environ, "GOBIN": folder, "CGO_ENABLED": "0"},
             capture_output=True,
             text=True,

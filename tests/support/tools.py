@@ -1,32 +1,30 @@
 """Checks that the programs which tests need are there, and names the command that installs what is missing."""
 
-import re
 import shutil
-import subprocess
 import sys
 from collections.abc import Callable
 
-GO = (1, 24)
+from support import go
+from support.browser import BROWSERS, DRIVERS, INSTALL
 
 
 def _go() -> str | None:
-    if not shutil.which("go"):
-        return f"Go {GO[0]}.{GO[1]} or newer (builds the S3 server of the tests): see https://go.dev/doc/install"
-    found = re.search(r"go(\d+)\.(\d+)", subprocess.run(["go", "version"], capture_output=True, text=True).stdout)
-    if found and (int(found[1]), int(found[2])) >= GO:
-        return None
-    return f"Go is {found[0] if found else 'unreadable'}, the S3 server needs {GO[0]}.{GO[1]}: see https://go.dev/doc/install"
+    try:
+        go.command()
+    except RuntimeError as error:
+        return str(error)
+    return None
 
 
-def _program(name: str, why: str, package: str) -> Callable[[], str | None]:
-    return lambda: None if shutil.which(name) else f"{name} ({why}): sudo apt-get install {package}"
+def _program(names: tuple[str, ...], why: str, install: str) -> Callable[[], str | None]:
+    return lambda: None if any(map(shutil.which, names)) else f"{names[0]} ({why}): {install}"
 
 
 CHECKS: dict[str, Callable[[], str | None]] = {
     "go": _go,
-    "chromium": _program("chromium", "opens the report", "chromium"),
-    "chromedriver": _program("chromedriver", "drives Chromium", "chromium-driver"),
-    "curl": _program("curl", "asks a served model as the documentation does", "curl"),
+    "chromium": _program(BROWSERS, "opens the report", INSTALL),
+    "chromedriver": _program(DRIVERS, "drives Chromium", INSTALL),
+    "curl": _program(("curl",), "asks a served model as the documentation does", "sudo apt-get install curl"),
 }
 
 

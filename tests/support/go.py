@@ -1,0 +1,46 @@
+"""Go, to build the S3 server of the tests: the machine's own, or a newer one that it fetches as a module."""
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+INSTALL = "sudo apt-get install golang-go"
+_NEEDED = (1, 24)
+_TOOLCHAIN = "golang.org/toolchain@v0.0.1-go1.24.13.linux-"
+_PROCESSORS = {"x86_64": "amd64", "aarch64": "arm64"}
+
+
+def command() -> str:
+    """Path of a `go` that is new enough. Raises RuntimeError, naming what to install, if there is none."""
+    found = shutil.which("go")
+    if found is None:
+        raise RuntimeError(f"Go (builds the S3 server of the tests): {INSTALL}")
+    return found if _version(found) >= _NEEDED else _newer(found)
+
+
+def _version(go: str) -> tuple[int, int]:
+    found = re.search(r"go(\d+)\.(\d+)", _output(go, "version"))
+    return (int(found[1]), int(found[2])) if found else (0, 0)
+
+
+def _newer(go: str) -> str:
+    """Path of the `go` in Go's own toolchain module, whose checksum Go checks. Even Debian 12's 1.19 can fetch it."""
+    processor = _output("uname", "-m").strip()
+    try:
+        _output(go, "mod", "download", module := _TOOLCHAIN + _PROCESSORS.get(processor, processor))
+    except RuntimeError as error:
+        raise RuntimeError(
+            f"This Go is older than {_NEEDED[0]}.{_NEEDED[1]} and can't fetch a newer one: {error}"
+        ) from error
+    folder = Path(_output(go, "env", "GOMODCACHE").strip()) / module
+    for program in [*folder.glob("bin/*"), *folder.glob("pkg/tool/*/*")]:
+        program.chmod(0o755)  # a module's files aren't executable
+    return str(folder / "bin" / "go")
+
+
+def _output(*words: str) -> str:
+    done = subprocess.run(words, cwd="/", capture_output=True, text=True)
+    if done.returncode:
+        raise RuntimeError(f"{' '.join(words)}: {done.stderr.strip()}")
+    return done.stdout
