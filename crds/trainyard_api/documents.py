@@ -28,7 +28,7 @@ class ResolvedJob(Model):
 class Shard(Model):
     """One file of a data set."""
 
-    key: str = Field(description="Place, relative to the manifest.")
+    key: str = Field(description="Place, relative to the manifest; or the URI of a file that stays where it was.")
     rows: Count = Field(description="Samples in it.")
     bytes: Count = Field(description="Size in bytes.")
     xxh3: str = Field(description="xxh3_64 of its bytes, 16 hex digits.")
@@ -37,7 +37,7 @@ class Shard(Model):
 class FieldSpec(Model):
     """One field of every sample."""
 
-    dtype: str = Field(description="numpy name of the element type: float32, uint8, int64, bytes, str.")
+    dtype: str = Field(description="numpy name of the element type: float32, uint8, int64; or bytes, str, json.")
     shape: list[int] = Field([], description="Shape of one sample's value; []: a scalar.")
 
 

@@ -22,8 +22,8 @@ def dataset(store: Store, shards: list[list[tuple[str, bytes]]]) -> DatasetManif
     for key, members in zip(keys, shards, strict=True):
         store.put(key, tar_bytes(members))
     fields = webdataset_fields(store, keys[0])
-    splits = {"train": index_webdataset(store, keys)}
-    return sealed(DatasetManifest(format="webdataset", fields=fields, splits=splits, hash=""))
+    shards, _ = index_webdataset(store, keys, fields)
+    return sealed(DatasetManifest(format="webdataset", fields=fields, splits={"train": shards}, hash=""))
 
 
 def sample(number: int, bad: str = "") -> list[tuple[str, bytes]]:
@@ -107,22 +107,23 @@ def test_text_json_and_bytes(tmp_path: Path) -> None:
     members = [("1.txt", "ä".encode()), ("1.json", b'{"a": [1]}'), ("1.jpg", b"raw")]
     manifest = dataset(store, [members])
     assert {name: spec.dtype for name, spec in manifest.fields.items()} == {
+        "__key__": "str",
         "txt": "str",
         "json": "json",
         "jpg": "bytes",
     }
     (batch,) = SplitReader(store, manifest, "train", batch_size=1, seed=0).epoch(0)
-    assert [batch.fields[name][0] for name in ("txt", "json", "jpg")] == ["ä", {"a": [1]}, b"raw"]
+    assert [batch.fields[name][0] for name in ("__key__", "txt", "json", "jpg")] == ["1", "ä", {"a": [1]}, b"raw"]
 
 
 def test_no_tar_and_no_samples(tmp_path: Path) -> None:
     store = open_store(str(tmp_path))
     store.put("text.tar", b"This is no tar." * 100)
     store.put("empty.tar", tar_bytes([]))
-    for call in (index_webdataset, lambda store, keys: webdataset_fields(store, keys[0])):
+    for call in (lambda key: index_webdataset(store, [key], {}), lambda key: webdataset_fields(store, key)):
         with pytest.raises(TrainyardError) as caught:
-            call(store, ["text.tar"])
+            call("text.tar")
         assert (caught.value.cause, caught.value.where) == ("DataCorrupt", store.url("text.tar"))
-    assert index_webdataset(store, ["empty.tar"])[0].rows == 0
+    assert [shard.rows for shard in index_webdataset(store, ["empty.tar"], {})[0]] == [0]
     with pytest.raises(TrainyardError, match="no samples"):
         webdataset_fields(store, "empty.tar")

@@ -14,12 +14,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from support.s3_server import S3Server
-from support.shards import parquet_dataset, tar_dataset
+from support.shards import index_parquet, parquet_dataset, tar_dataset
 from trainyard_api.documents import DatasetManifest, FieldSpec
 from trainyard_api.errors import TrainyardError
 from trainyard_storage import Store, open_store
 from trainyard_trainer.data import SplitReader, reader
-from trainyard_trainer.data.index import index_parquet, sealed
+from trainyard_trainer.data.index import sealed
 from trainyard_trainer.data.shards import Decoded, decode_parquet
 
 Build = Callable[..., DatasetManifest]

@@ -188,21 +188,6 @@ def test_scripts_get_every_column_as_it_is(tmp_path: Path) -> None:
     np.testing.assert_array_equal(as_arrays(back["grid"], "int16", [2, 2]), frame["grid"].to_numpy())
 
 
-def test_scripts_get_tars_undecoded(tmp_path: Path) -> None:
-    write_tar(tmp_path / "0.tar", tar_members(range(20)))
-    write_tar(tmp_path / "1.tar", tar_members(range(20, 30)))
-    splits = {"train": f"{tmp_path}/0.tar", "test": f"{tmp_path}/1.tar"}
-    result = run_script_stage(tmp_path / "run", {"splits": splits})
-    assert {name: field.dtype for name, field in result.manifest.fields.items()} == {
-        "__key__": "str",
-        "png": "bytes",
-        "cls": "bytes",
-    }
-    rows = result.frame("test").sort("__key__")
-    assert rows["__key__"].to_list() == [f"a/{n:03}" for n in range(20, 30)]
-    assert rows["png"].to_list() == [png(pixels(n)) for n in range(20, 30)]
-
-
 def test_jpegs_of_any_mode(tmp_path: Path) -> None:
     """Grey, colour and CMYK, under all endings; JPEG loses a little of smooth pictures."""
     ramp = np.linspace(0, 250, 16 * 16).reshape(16, 16).astype(np.uint8)

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 import polars as pl
 
-from trainyard_api.documents import DatasetManifest, FieldSpec
-from trainyard_storage import Store
-from trainyard_trainer.data.index import index_parquet, index_webdataset, sealed, webdataset_fields
+from trainyard_api.documents import DatasetManifest, FieldSpec, Shard
+from trainyard_storage import Store, digest
+from trainyard_trainer.data.index import index_webdataset, sealed, webdataset_fields
 
 
 def parquet_dataset(store: Store, rows: Sequence[int], width: int = 3, split: str = "train") -> DatasetManifest:
@@ -27,6 +27,15 @@ def parquet_dataset(store: Store, rows: Sequence[int], width: int = 3, split: st
     fields = {"features": FieldSpec(dtype="float32", shape=[width]), "label": FieldSpec(dtype="int64")}
     shards = index_parquet(store, keys)
     return sealed(DatasetManifest(format="parquet", fields=fields, splits={split: shards}, hash=""))
+
+
+def index_parquet(store: Store, keys: Sequence[str]) -> list[Shard]:
+    """The shards `keys` of `store`, as a manifest lists them."""
+    bodies = {key: store.get(key) for key in keys}
+    return [
+        Shard(key=key, rows=pl.read_parquet(io.BytesIO(body)).height, bytes=len(body), xxh3=digest(body))
+        for key, body in bodies.items()
+    ]
 
 
 def tar_bytes(members: Sequence[tuple[str, bytes]], format: int = tarfile.USTAR_FORMAT) -> bytes:
@@ -59,5 +68,5 @@ def tar_dataset(store: Store, rows: Sequence[int], width: int = 3, split: str = 
         store.put(keys[-1], tar_bytes(members))
         first += count
     fields = webdataset_fields(store, keys[0])
-    shards = index_webdataset(store, keys)
+    shards, _ = index_webdataset(store, keys, fields)
     return sealed(DatasetManifest(format="webdataset", fields=fields, splits={split: shards}, hash=""))

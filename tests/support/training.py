@@ -21,10 +21,11 @@ import numpy as np
 import polars as pl
 from safetensors.numpy import load
 
+from support.shards import index_parquet
 from trainyard_api.documents import DatasetManifest, Fault, FieldSpec, Plan, ResolvedJob
 from trainyard_launcher.runtime import read_faults
 from trainyard_storage import Store, open_store
-from trainyard_trainer.data.index import index_parquet, sealed
+from trainyard_trainer.data.index import sealed
 
 _CONTEXT = multiprocessing.get_context("forkserver")
 # torch imports the second when its first optimiser runs.

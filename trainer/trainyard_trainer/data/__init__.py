@@ -2,6 +2,6 @@
 
 from trainyard_trainer.data.batch import Batch
 from trainyard_trainer.data.quarantine import BadSample
-from trainyard_trainer.data.reader import SplitReader
+from trainyard_trainer.data.reader import Decode, SplitReader
 
-__all__ = ["BadSample", "Batch", "SplitReader"]
+__all__ = ["BadSample", "Batch", "Decode", "SplitReader"]

@@ -1,16 +1,17 @@
 """SplitReader: the batches of one split, for one rank, from object storage."""
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
 import numpy as np
 
-from trainyard_api.documents import DatasetManifest
+from trainyard_api.documents import DatasetManifest, Shard
 from trainyard_api.errors import TrainyardError
-from trainyard_storage import NotFound, Store
+from trainyard_api.job import Storage
+from trainyard_storage import NotFound, Store, open_store
 from trainyard_trainer.data.batch import Batch, copy_rows, decode_values, empty_columns, gather
 from trainyard_trainer.data.order import EpochOrder, Rows, SampleOrder
 from trainyard_trainer.data.prefetch import Prefetcher
@@ -48,15 +49,18 @@ class SplitReader:
         shuffle: bool = True,
         decode: Decode | None = None,
         max_bad_share: float = 0.01,
+        storage: Storage | None = None,
     ) -> None:
         """`batch_size` is global. `decode(field, bytes)` turns values of dtype "bytes" into arrays, batch by batch.
 
+        `storage`: how shards that lie elsewhere than beside the manifest are reached.
+
         Reading raises TrainyardError: DataCorrupt, DataMissing, BadSamples, or what storage says.
         """
-        self._store = store
         self._fields = manifest.fields
         self._format = manifest.format
         self._shards = manifest.splits.get(split, [])
+        self._places = _places(store, self._shards, storage)
         self._shuffle = shuffle
         self._decode = decode
         rows = [shard.rows for shard in self._shards]
@@ -162,8 +166,10 @@ class SplitReader:
                 for place, reason in failures.items():
                     number = int(np.searchsorted(self._order.offsets, rows[place], side="right")) - 1
                     row = int(rows[place] - self._order.offsets[number])
-                    url = self._store.url(self._shards[number].key)
-                    self._quarantine.add(int(rows[place]), BadSample(url, f"sample {row}", f".{name}: {reason}"))
+                    store, key = self._places[number]
+                    self._quarantine.add(
+                        int(rows[place]), BadSample(store.url(key), f"sample {row}", f".{name}: {reason}")
+                    )
 
     def _keep(self, number: int) -> None:
         """Read a shard into its place in memory."""
@@ -176,10 +182,10 @@ class SplitReader:
 
     def _read(self, number: int) -> Decoded:
         """Read, check and decode a shard."""
-        shard = self._shards[number]
-        url = self._store.url(shard.key)
+        shard, (store, key) = self._shards[number], self._places[number]
+        url = store.url(key)
         try:
-            data = self._store.view(shard.key, xxh3=shard.xxh3)
+            data = store.view(key, xxh3=shard.xxh3)
         except NotFound as error:
             raise TrainyardError(
                 "A shard of the data set is missing.", url, "Prepare the data again.", cause="DataMissing"
@@ -191,3 +197,14 @@ class SplitReader:
         for row, (key, reason) in decoded.bad.items():
             self._quarantine.add(int(self._order.offsets[number]) + row, BadSample(url, key, reason))
         return decoded
+
+
+def _places(store: Store, shards: Sequence[Shard], storage: Storage | None) -> list[tuple[Store, str]]:
+    """Store and key of every shard: beside the manifest, or wherever its URI says."""
+    folders = {shard.key.rpartition("/")[0] for shard in shards if "://" in shard.key}
+    elsewhere = {folder: open_store(folder, storage) for folder in folders}
+    return [
+        (elsewhere[folder], name) if folder in elsewhere else (store, shard.key)
+        for shard in shards
+        for folder, _, name in [shard.key.rpartition("/")]
+    ]

@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,13 +14,17 @@ from numpy.typing import NDArray
 
 from trainyard_api.documents import FieldSpec
 from trainyard_api.errors import TrainyardError
+from trainyard_storage.digests import Bytes
 from trainyard_trainer.data import tar
 
 Array = NDArray[Any]
 Column = Array | list[Any]
 """Values of one field: an array [rows, ...], or a list of one value per row (large ones are views into the shard)."""
 
+KEY = "__key__"
+"""The field that holds a tar's names of its samples."""
 _OBJECTS = ("bytes", "str", "json")
+_WHOLE = re.compile(rb"[+-]?\d{1,18}")
 _VIEW_BYTES = 4096  # samples at least this large are left where they are until a batch is made
 
 
@@ -59,6 +64,8 @@ def decode_parquet(data: memoryview, fields: Mapping[str, FieldSpec], url: str) 
 
 
 def _parquet_column(series: pl.Series, name: str, spec: FieldSpec, url: str) -> Column:
+    if spec.dtype == "json":
+        return [json.loads(value) for value in series]
     if spec.dtype in _OBJECTS:
         return series.to_list()
     try:
@@ -89,26 +96,27 @@ def decode_tar(data: memoryview, fields: Mapping[str, FieldSpec], url: str) -> D
         for row, (key, sample) in enumerate(tar.samples(data)):
             rows += 1
             try:
-                values = [_value(name, sample, spec) for name, spec in fields.items()]
+                values = [key if name == KEY else value(name, sample, spec) for name, spec in fields.items()]
             except Exception as error:  # noqa: BLE001 - whatever a decoder raises, it is the sample that is bad
                 bad[row] = (key, str(error) or type(error).__name__)
                 values = [None] * len(fields)
-            for column, value in zip(columns.values(), values, strict=True):
-                column.append(value)
+            for column, found in zip(columns.values(), values, strict=True):
+                column.append(found)
     except tar.CorruptTarError as error:
         raise corrupt(f"The shard can't be read as tar: {error}", url) from error
     _replace_bad(columns, bad, fields)
     return Decoded(rows, {name: _packed(column, fields[name]) for name, column in columns.items()}, bad)
 
 
-def _value(name: str, sample: dict[str, memoryview], spec: FieldSpec) -> Any:
-    """The value of one field, decoded by the last part of its name. Raises ValueError."""
+def value(name: str, sample: Mapping[str, Bytes], spec: FieldSpec) -> Any:
+    """The value of one field, decoded by the last part of its name. Raises what its decoder does."""
     if name not in sample:
         raise ValueError(f"it has no .{name}")
-    value = _DECODERS.get(name.rpartition(".")[2], _raw)(sample[name])
+    kind = "txt" if spec.dtype == "str" else name.rpartition(".")[2]
+    found = _DECODERS.get(kind, _raw)(memoryview(sample[name]))
     if spec.dtype in _OBJECTS:
-        return value
-    array = np.asarray(value)
+        return found
+    array = np.asarray(found)
     if array.dtype != spec.dtype or list(array.shape) != spec.shape:
         raise ValueError(f".{name} is {array.dtype} {list(array.shape)}, not {spec.dtype} {spec.shape}")
     return array
@@ -119,7 +127,7 @@ def _replace_bad(columns: dict[str, list[Any]], bad: dict[int, Any], fields: Map
         if not bad:
             return
         spec = fields[name]
-        good = next((value for row, value in enumerate(column) if row not in bad), None)
+        good = next((found for row, found in enumerate(column) if row not in bad), None)
         if good is None:
             good = b"" if spec.dtype in _OBJECTS else np.zeros(spec.shape, spec.dtype)
         for row in bad:
@@ -174,12 +182,14 @@ _DECODERS: dict[str, Callable[[memoryview], Any]] = {
 }
 
 
-def field_spec(name: str, data: memoryview) -> FieldSpec:
-    """What a tar member called `name` holds. Raises ValueError if it can't be decoded."""
+def field_spec(name: str, data: Bytes) -> FieldSpec:
+    """What a tar member called `name` holds. A class that is no number is text. Raises ValueError, as decoders do."""
     kind = name.rpartition(".")[2]
-    value = _DECODERS.get(kind, _raw)(data)
+    if kind == "cls" and not _WHOLE.fullmatch(bytes(data).strip()):
+        kind = "txt"
+    found = _DECODERS.get(kind, _raw)(memoryview(data))
     if kind in ("npy", "cls"):
-        return FieldSpec(dtype=value.dtype.name, shape=list(value.shape))
+        return FieldSpec(dtype=found.dtype.name, shape=list(found.shape))
     return FieldSpec(dtype={"json": "json", "txt": "str"}.get(kind, "bytes"))
 
 

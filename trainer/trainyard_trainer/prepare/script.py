@@ -26,6 +26,7 @@ from trainyard_trainer.prepare.target import Codes, class_codes, find_task
 from trainyard_trainer.prepare.tensors import as_bytes
 from trainyard_trainer.prepare.work import Prepared, Work
 from trainyard_trainer.sources.named import named, unnamed
+from trainyard_trainer.sources.raw import RawTars
 
 _TEXT_BYTES = 32  # taken for one text when shards are cut
 
@@ -38,7 +39,8 @@ def prepare_script(work: Work) -> Prepared:
     ingested = ingest(work.source, columns, Missing(), seed, folder, work.expected_bytes, work.bad)
     work.check_read(ingested.rows)
     rows, classes, codes = _divide(work, ingested)
-    fields = {name: _field(types[name], ingested.present[name] < ingested.rows) for name in types}
+    known = work.source.fields if isinstance(work.source, RawTars) else {}
+    fields = {name: known.get(name) or _field(types[name], ingested.present[name] < ingested.rows) for name in types}
     work.say("writing shards")
     row_bytes = max(sum(_bytes(field) for field in fields.values()), work.listing.bytes // ingested.rows)
     with split_writers(work.output, rows.counts(), row_bytes) as writers:
@@ -99,6 +101,8 @@ def _field(dtype: pl.DataType, has_missing: bool) -> FieldSpec:
 
 def _filled(column: pl.Series, field: FieldSpec, where: str) -> pl.Series:
     """A missing value is NaN, an empty text or no bytes; an array is its bytes."""
+    if column.dtype == pl.Binary:
+        return unnamed(column).fill_null(pl.lit(b""))
     if field.shape:
         try:
             return as_bytes(column, field.dtype)
@@ -107,8 +111,8 @@ def _filled(column: pl.Series, field: FieldSpec, where: str) -> pl.Series:
                 f"Column {error}.", where, "Fill them in, or give the numbers as floats.", cause="UnusableColumn"
             ) from error
     column = unnamed(column)
-    if field.dtype in ("str", "bytes"):
-        return column.fill_null(pl.lit("" if field.dtype == "str" else b""))
+    if field.dtype == "str":
+        return column.fill_null(pl.lit(""))
     if not field.dtype.startswith("float"):
         return column
     number = column if column.dtype.is_float() else column.cast(pl.Float64)
@@ -116,7 +120,7 @@ def _filled(column: pl.Series, field: FieldSpec, where: str) -> pl.Series:
 
 
 def _bytes(field: FieldSpec) -> int:
-    if field.dtype in ("str", "bytes"):
+    if field.dtype in ("str", "bytes", "json"):
         return _TEXT_BYTES
     return int(np.prod(field.shape, dtype=np.int64)) * np.dtype(field.dtype).itemsize
 

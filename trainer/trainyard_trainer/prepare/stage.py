@@ -10,14 +10,15 @@ from pathlib import Path
 from polars.exceptions import PolarsError
 from pydantic import ValidationError
 
-from trainyard_api.canonical import canonical_json
 from trainyard_api.documents import DatasetManifest, ResolvedJob
 from trainyard_api.errors import ExitCode, TrainyardError
 from trainyard_api.recipe import ImageShape
-from trainyard_storage import Store, digest128, open_store
+from trainyard_storage import Store, open_store
 from trainyard_storage.source import list_source
+from trainyard_trainer.data.index import manifest_hash, sealed
 from trainyard_trainer.prepare.recipe import prepare_recipe
 from trainyard_trainer.prepare.script import prepare_script
+from trainyard_trainer.prepare.tars import index_tars, stay
 from trainyard_trainer.prepare.work import Prepared, Work
 from trainyard_trainer.sources import BadSamples, open_raw, open_source
 
@@ -75,13 +76,8 @@ def committed(run: Store) -> DatasetManifest | None:
         return None
     sizes = {info.key: info.size for info in run.list(f"{folder}/")}
     shards = [shard for split in manifest.splits.values() for shard in split]
-    whole = all(sizes.get(f"{folder}/{shard.key}") == shard.bytes for shard in shards)
+    whole = all("://" in shard.key or sizes.get(f"{folder}/{shard.key}") == shard.bytes for shard in shards)
     return manifest if whole and manifest_hash(manifest) == manifest.hash == marker["hash"] else None
-
-
-def manifest_hash(manifest: DatasetManifest) -> str:
-    """xxh3_128 of the manifest's canonical JSON with an empty hash: 32 hex digits."""
-    return digest128(canonical_json(manifest.model_copy(update={"hash": ""}).model_dump(mode="json")))
 
 
 def _prepare(job: ResolvedJob, run: Store, scratch: Path, say: Callable[[str], None]) -> DatasetManifest:
@@ -96,14 +92,19 @@ def _prepare(job: ResolvedJob, run: Store, scratch: Path, say: Callable[[str], N
     source = opener(listing, data, job.spec.storage, image, scratch, bad)
     output = scratch / "output"
     work = Work(data, listing, source, bad, scratch, output, job.nodes * job.processes_per_node, say)
-    prepared = prepare_recipe(work, recipe.prepare) if recipe else prepare_script(work)
+    if recipe:
+        prepared = prepare_recipe(work, recipe.prepare)
+    elif stay(work):
+        prepared = index_tars(work, job.spec.storage)
+    else:
+        prepared = prepare_script(work)
     return _commit(prepared, output, run, say)
 
 
 def _commit(prepared: Prepared, output: Path, run: Store, say: Callable[[str], None]) -> DatasetManifest:
     """Upload shards, then the documents, then the marker."""
-    manifest = DatasetManifest(format="parquet", fields=prepared.fields, splits=prepared.splits, hash="")
-    manifest = manifest.model_copy(update={"hash": manifest_hash(manifest)})
+    shards = DatasetManifest(format=prepared.format, fields=prepared.fields, splits=prepared.splits, hash="")
+    manifest = sealed(shards)
     target = run.child(f"data/{manifest.hash}")
     files = sorted(path for path in output.rglob("*") if path.is_file())
     with ThreadPoolExecutor(_UPLOADS_AT_ONCE) as pool:

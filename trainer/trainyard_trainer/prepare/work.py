@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from trainyard_api.documents import DataCard, FieldSpec, Plan, Shard
 from trainyard_api.errors import TrainyardError
@@ -13,12 +14,13 @@ from trainyard_trainer.sources import BadSamples, Source
 
 @dataclass
 class Prepared:
-    """Shards on local disk, described; `plan` in recipe mode only."""
+    """Shards on local disk, or tars where they were, described; `plan` in recipe mode only."""
 
     fields: dict[str, FieldSpec]
     splits: dict[str, list[Shard]]
     card: DataCard
     plan: Plan | None = None
+    format: Literal["parquet", "webdataset"] = "parquet"
 
 
 @dataclass

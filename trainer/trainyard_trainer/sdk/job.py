@@ -15,7 +15,7 @@ from trainyard_api.errors import TrainyardError
 from trainyard_api.job import Checkpoint, Storage
 from trainyard_launcher.runtime import Heartbeat, StopRequest, runtime_from_environment
 from trainyard_storage import Store, open_store
-from trainyard_trainer.data import SplitReader
+from trainyard_trainer.data import Decode, SplitReader
 from trainyard_trainer.metrics import TrainingMetrics
 from trainyard_trainer.sdk.agreement import Agreement
 from trainyard_trainer.sdk.checkpoints import Checkpoints, HasState
@@ -63,14 +63,18 @@ class Job:
             dist.init_process_group("nccl" if self.device.type == "cuda" else "gloo")
             atexit.register(_leave_process_group)
 
-    def data(self, split: str, *, batch_size: int, seed: int = 0, shuffle: bool = True) -> SplitReader:
+    def data(
+        self, split: str, *, batch_size: int, seed: int = 0, shuffle: bool = True, decode: Decode | None = None
+    ) -> SplitReader:
         """The samples of `split` (train, validation, test) of script.data, for this rank.
 
-        `for batch in reader.epoch(n)` gives batches with numpy arrays in batch.fields; `batch_size` is global. Raises
-        TrainyardError if the job has no script.data, or runs outside a launcher.
+        `for batch in reader.epoch(n)` gives batches with numpy arrays in batch.fields; `batch_size` is global.
+        `decode(field, bytes)` turns fields of bytes (an image in a tar) into arrays; a sample for which it raises is
+        bad: it gets weight 0. Raises TrainyardError if the job has no script.data, or runs outside a launcher.
         """
         marker = self.run.get_json("data/COMMITTED")
-        if marker is None:
+        script = self._resolved.spec.script if self._resolved else None
+        if marker is None or script is None or script.data is None:
             raise TrainyardError(
                 "This job has no data of its own.",
                 "spec.script.data",
@@ -88,6 +92,9 @@ class Job:
             rank=self.rank,
             world=self.world,
             shuffle=shuffle,
+            decode=decode,
+            max_bad_share=script.data.max_bad_share,
+            storage=self._resolved.spec.storage if self._resolved else None,
         )
 
     def checkpointer(self, state: dict[str, HasState]) -> Checkpoints:

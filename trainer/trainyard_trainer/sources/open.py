@@ -29,7 +29,7 @@ class Source(Protocol):
 def open_raw(
     listing: SourceListing, data: Data, storage: Storage, image: ImageShape, scratch: Path, bad: BadSamples
 ) -> Source:
-    """Like `open_source`, but the samples of tars stay undecoded bytes: a script's business."""
+    """Like `open_source`, but for a script, which gets every file of a tar's samples."""
     if listing.format == "webdataset":
         return RawTars(listing, storage, bad)
     return open_source(listing, data, storage, image, scratch, bad)
