@@ -16,12 +16,12 @@ from support.launched import wait_until
 from trainyard_api.documents import Fault, ResolvedJob
 from trainyard_api.errors import ExitCode, TrainyardError
 from trainyard_launcher.attempts import begin_attempt, only_one
-from trainyard_launcher.faults import exit_code, oom_kills, retry_may_help, termination_text
+from trainyard_launcher.faults import diagnose, exit_code, oom_kills, retry_may_help, termination_text
 from trainyard_launcher.hang import HangWatch
 from trainyard_launcher.identity import run_digest
 from trainyard_launcher.processes import Tree, is_alive
 from trainyard_launcher.runtime import Heartbeat, read_faults, read_heartbeats, write_fault, write_pid
-from trainyard_launcher.torchrun import first_failure, torchrun_command
+from trainyard_launcher.torchrun import failures, torchrun_command
 from trainyard_storage import open_store
 
 SUMMARY = """
@@ -126,10 +126,36 @@ def test_the_first_fault_of_a_rank_stays(tmp_path: Path) -> None:
 
 
 def test_the_rank_that_failed_first_is_the_culprit() -> None:
-    end = first_failure(SUMMARY)
-    assert end is not None
-    assert (end.rank, end.exit_code, end.pid) == (1, -9, 99)
-    assert first_failure("all is well") is None
+    assert [(end.rank, end.exit_code, end.pid) for end in failures(SUMMARY)] == [(1, -9, 99), (0, 1, 98)]
+    assert failures("all is well") == []
+
+
+@pytest.mark.parametrize(
+    ("summary", "dead", "rank", "cause"),
+    [
+        (SUMMARY.replace("1 (pid: 98)", "-9 (pid: 98)").replace("-9 (pid: 99)", "3 (pid: 99)"), [], 0, "Killed"),
+        ("", [0, 1], 0, "Killed"),  # the tree was killed: torchrun said nothing
+        ("", [1], 1, "PeerLost"),
+    ],
+)
+def test_a_rank_that_lost_a_peer_is_no_culprit(
+    summary: str, dead: list[int], rank: int, cause: str, tmp_path: Path
+) -> None:
+    (tmp_path / "logs").mkdir()
+    (tmp_path / "logs" / "torchrun.log").write_text(summary)
+    write_fault(tmp_path, Fault(cause="PeerLost", message="", rank=1, exitCode=3))
+    fault = diagnose(job_in(tmp_path), tmp_path, "train", 1 if summary else 137, dead=dead, oom_kills=0)
+    assert fault is not None
+    assert (fault.rank, fault.cause) == (rank, cause)
+    assert retry_may_help(fault)
+
+
+def test_why_the_peer_was_lost_comes_before_that_it_was(tmp_path: Path) -> None:
+    write_fault(tmp_path, Fault(cause="PeerLost", message="", rank=0, exitCode=3))
+    write_fault(tmp_path, Fault(cause="LossNotFinite", message="", rank=1, exitCode=2))
+    fault = diagnose(job_in(tmp_path), tmp_path, "train", 1, dead=[0, 1], oom_kills=0)
+    assert fault is not None
+    assert (fault.rank, fault.cause) == (1, "LossNotFinite")
 
 
 @pytest.mark.parametrize(

@@ -174,7 +174,8 @@ class _Launch:
             self._hangs += 1
             fault: Fault | None = hung(self._job, self._runtime, stage.name, ending.hung, None)
         else:
-            fault = diagnose(self._job, self._runtime, stage.name, ending.code, oom_kills() - killed_before)
+            killed = oom_kills() - killed_before
+            fault = diagnose(self._job, self._runtime, stage.name, ending.code, dead=ending.dead, oom_kills=killed)
         if fault and self._deadline.passed():
             fault = overdue(self._job.spec.active_deadline_seconds)
         if problem := upload_logs(self._store, self._runtime / "logs", attempt):

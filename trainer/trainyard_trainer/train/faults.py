@@ -7,6 +7,7 @@ import torch
 
 from trainyard_api.errors import ExitCode, TrainyardError
 from trainyard_api.recipe import Recipe
+from trainyard_launcher.rank import PEER_LOST
 
 _NO_MEMORY = ("out of memory", "can't allocate memory", "Cannot allocate memory", "not enough memory")
 _NO_PEER = ("Connection closed by peer", "Connection reset by peer", "Broken pipe", "Connection refused", "gloo/")
@@ -46,9 +47,9 @@ def explain(error: Exception, recipe: Recipe, folder: str | None) -> TrainyardEr
     ):
         return TrainyardError(
             f"Another process of this job is gone: {text.splitlines()[0]}",
-            remedy="see the first process that failed; training goes on from the last checkpoint",
+            remedy="see why the other one ended, in its log; the same command goes on from the last checkpoint",
             code=ExitCode.INFRASTRUCTURE,
-            cause="PeerLost",
+            cause=PEER_LOST,
         )
     if type(error).__module__.startswith(("torch._dynamo", "torch._inductor")):
         return TrainyardError(
