@@ -52,6 +52,15 @@ def diagnose(
     return _completed(fault, job, runtime, stage)
 
 
+def failed_to_stop(job: ResolvedJob, runtime: Path, stage: str) -> Fault | None:
+    """What a rank says went wrong when it was told to stop: its checkpoint couldn't be written, say.
+
+    None if the ranks ended as they were asked to, or were killed.
+    """
+    fault = next((fault for fault in read_faults(runtime) if fault.cause not in (TERMINATED, PEER_LOST)), None)
+    return fault and _completed(fault, job, runtime, stage)
+
+
 def hung(job: ResolvedJob, runtime: Path, stage: str, sentence: str, rank: int | None) -> Fault:
     """The fault of a stage that was killed because it hung."""
     fault = Fault(

@@ -12,7 +12,16 @@ from trainyard_api.documents import Fault, ResolvedJob
 from trainyard_api.errors import ExitCode
 from trainyard_launcher.attempts import begin_attempt, only_one
 from trainyard_launcher.deadline import Deadline
-from trainyard_launcher.faults import diagnose, exit_code, hung, oom_kills, overdue, retry_may_help, write_termination
+from trainyard_launcher.faults import (
+    diagnose,
+    exit_code,
+    failed_to_stop,
+    hung,
+    oom_kills,
+    overdue,
+    retry_may_help,
+    write_termination,
+)
 from trainyard_launcher.hang import HangWatch
 from trainyard_launcher.identity import run_store
 from trainyard_launcher.interruption import Interruption
@@ -130,11 +139,11 @@ class _Launch:
                 self._observer.skipped(stage.name)
                 continue
             fault = self._run_stage(stage)
-            if self._interruption.count:
-                return self._outcome(self._interruption.code)
             if fault:
                 write_termination(fault, self._runtime)
                 return self._outcome(exit_code(fault), fault)
+            if self._interruption.count:
+                return self._outcome(self._interruption.code)
         return self._outcome(ExitCode.OK)
 
     def _outcome(self, code: ExitCode, fault: Fault | None = None) -> Outcome:
@@ -147,7 +156,7 @@ class _Launch:
         while not self._interruption.count:
             fault = self._attempt(stage)
             if fault is None or self._interruption.count:
-                return None
+                return fault
             if not retry_may_help(fault) or self._restarts >= most:
                 return fault
             self._restarts += 1
@@ -173,6 +182,8 @@ class _Launch:
         if ending.hung:
             self._hangs += 1
             fault: Fault | None = hung(self._job, self._runtime, stage.name, ending.hung, None)
+        elif self._interruption.count:
+            fault = failed_to_stop(self._job, self._runtime, stage.name)
         else:
             killed = oom_kills() - killed_before
             fault = diagnose(self._job, self._runtime, stage.name, ending.code, dead=ending.dead, oom_kills=killed)
