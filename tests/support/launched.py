@@ -34,6 +34,7 @@ class ScriptJob:
 
     def __init__(self, folder: Path, program: str, **spec: Any) -> None:
         self.folder = folder
+        self.storage = "runs"
         (folder / "train.py").write_text(textwrap.dedent(program))
         manifest = {
             "apiVersion": "trainyard.dev/v1alpha1",
@@ -46,7 +47,7 @@ class ScriptJob:
     def start(self, **environment: str) -> subprocess.Popen[str]:
         """`trainyard run job.yaml`, in a process group of its own, like a shell's job."""
         return subprocess.Popen(
-            [sys.executable, "-m", "trainyard_cli.main", "run", "job.yaml", "--storage", "runs"],
+            [sys.executable, "-m", "trainyard_cli.main", "run", "job.yaml", "--storage", self.storage],
             cwd=self.folder,
             env={
                 **os.environ,

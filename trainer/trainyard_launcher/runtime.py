@@ -9,7 +9,8 @@ import os
 import signal
 import struct
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
@@ -49,6 +50,15 @@ class Heartbeat:
     def rest(self) -> None:
         """Say that no beat is to be expected until the next one: the last step is done, or something long begins."""
         self._memory[:] = bytes(_BEAT.size)
+
+    @contextmanager
+    def resting(self) -> Iterator[None]:
+        """Rest while something goes on that knows its own limits of time, like an upload; then go on as before."""
+        step, time_of_beat = _BEAT.unpack(self._memory)
+        self.rest()
+        yield
+        if time_of_beat:  # a program that sends no beats is left alone
+            self.beat(step)
 
 
 def read_heartbeats(runtime: Path) -> dict[int, tuple[int, float]]:

@@ -6,6 +6,7 @@ import torch
 from safetensors.torch import save
 
 from trainyard_api.documents import ResolvedJob
+from trainyard_launcher.runtime import Heartbeat
 from trainyard_storage import Store, digest
 from trainyard_trainer.data import SplitReader
 from trainyard_trainer.evaluate import overfitting
@@ -18,7 +19,15 @@ WEIGHTS = "trained/weights.safetensors"
 MARKER = "trained/TRAINED.json"
 
 
-def finish(job: ResolvedJob, run: Store, state: TrainingState, judge: Judge, reader: SplitReader, split: str) -> None:
+def finish(
+    job: ResolvedJob,
+    run: Store,
+    state: TrainingState,
+    judge: Judge,
+    reader: SplitReader,
+    split: str,
+    heart: Heartbeat,
+) -> None:
     """Take the best weights (with early stopping; else the last), judge them on `split`, and write all of it.
 
     The marker goes last: without it the stage is not done. Every rank must call it; rank 0 writes.
@@ -28,6 +37,7 @@ def finish(job: ResolvedJob, run: Store, state: TrainingState, judge: Judge, rea
     if best and best.weights:
         state.network.load_state_dict(best.weights)
     result = judge(reader, at.step, job.spec.recipe.evaluate.metrics)
+    heart.rest()  # the last step is done: what is left are uploads
     if state.ranks.rank != 0:
         return
     run.put_json(EVALUATION, {"split": split, **result, "overfitting": overfitting(at.history)})

@@ -107,7 +107,7 @@ def train(job: ResolvedJob, recipe: Recipe, run: Store, ranks: Ranks) -> None:
         signals=StopSignals(),  # from here on there is something to save; before, a signal just ends the process
     ).run()
     split = next(name for name in ("test", "validation", "train") if manifest.rows(name))
-    finish(job, run, state, judge, held_back(split), split)
+    finish(job, run, state, judge, held_back(split), split, heart)
 
 
 def validation_metrics(recipe: Recipe, plan: Plan) -> list[str]:
