@@ -98,7 +98,8 @@ class Job:
         """
         self._stop = self._stop or StopRequest()
         settings = self._resolved.spec.checkpoint if self._resolved else Checkpoint()
-        return Checkpoints(self, state, settings, self._runtime / "staging", self._metrics, self._log)
+        staging = self._runtime / "staging"
+        return Checkpoints(self, state, settings, staging, self._metrics, self._log, self._heart)
 
     def stop_requested(self, due: bool = False) -> tuple[bool, bool]:
         """Whether the program should save and end, and whether any rank said `due`: agreed on by all ranks.
@@ -147,6 +148,7 @@ class Job:
 
         if self.rank != 0:
             return None
+        self._heart.rest()
         name = self._resolved.name if self._resolved else Path(sys.argv[0]).stem or "model"
         wanted = formats or ("safetensors", "torch", "onnx")
         published = export_network(network, {"input": example}, self.run.child("model"), name, wanted)
