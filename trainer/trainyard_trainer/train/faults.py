@@ -14,7 +14,7 @@ _NO_PEER = ("Connection closed by peer", "Connection reset by peer", "Broken pip
 
 
 class StoppedError(Exception):
-    """Training was asked to stop, and has saved a checkpoint. Ends the process with `code`."""
+    """Training was asked to stop. Ends the process with `code`, behind a checkpoint."""
 
     def __init__(self, code: ExitCode) -> None:
         super().__init__(f"stopped, exit code {code}")

@@ -1,8 +1,9 @@
 """The training loop."""
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from trainyard_api.errors import ExitCode
 from trainyard_api.job import Checkpoint
@@ -111,7 +112,7 @@ class Trainer:
         }
         ranks.share_buffers(self.state.network)
         if self.validation:
-            result = self.judge(self.validation, at.step, self.validation_metrics)
+            result = self.judged(self.validation, self.validation_metrics)
             row["validation/loss"] = result["loss"]
             row |= {f"validation/{name}": value for name, value in result["metrics"].items()}
         if best:
@@ -122,6 +123,15 @@ class Trainer:
         if ranks.rank == 0:
             with self.heart.resting():
                 write_history(self.run_store, at.history)
+
+    def judged(self, reader: SplitReader, metrics: Literal["auto"] | Sequence[str]) -> dict[str, Any]:
+        """What the judge says of a split; a signal interrupts it, behind a checkpoint from which it is asked again."""
+        try:
+            return self.judge(reader, self.state.position.step, metrics)
+        except StoppedError:
+            self._save()
+            self._wait()
+            raise
 
     def _saves_at(self, step: int) -> bool:
         return self.every.every_steps is not None and step % self.every.every_steps == 0

@@ -85,8 +85,8 @@ def train(job: ResolvedJob, recipe: Recipe, run: Store, ranks: Ranks) -> None:
     if loaded:
         state.restore(loaded)
     held_back = partial(reading, batch_size=recipe.train.batch_size, shuffle=False)
-    judge = Judge(state.network, plan, recipe.train, ranks.device, heart)
-    Trainer(
+    signals = StopSignals()  # from here on there is something to save; before, a signal just ends the process
+    trainer = Trainer(
         settings=recipe.train,
         every=job.spec.checkpoint,
         run_store=run,
@@ -100,14 +100,15 @@ def train(job: ResolvedJob, recipe: Recipe, run: Store, ranks: Ranks) -> None:
             steps=steps,
             steps_per_epoch=reader.batches_per_epoch,
         ),
-        judge=judge,
+        judge=Judge(state.network, plan, recipe.train, ranks, heart, signals),
         checkpointer=checkpointer,
         heart=heart,
         reporter=Reporter(runtime, metrics, rank=ranks.rank, epochs=recipe.train.epochs, steps=steps),
-        signals=StopSignals(),  # from here on there is something to save; before, a signal just ends the process
-    ).run()
+        signals=signals,
+    )
+    trainer.run()
     split = next(name for name in ("test", "validation", "train") if manifest.rows(name))
-    finish(job, run, state, judge, held_back(split), split, heart)
+    finish(job, run, trainer, held_back(split), split)
 
 
 def validation_metrics(recipe: Recipe, plan: Plan) -> list[str]:
