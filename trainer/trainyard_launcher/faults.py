@@ -141,7 +141,7 @@ def _completed(fault: Fault, job: ResolvedJob, runtime: Path, stage: str) -> Fau
         "last_lines": fault.last_lines or last_lines(rank_log(runtime, stage, fault.rank or 0))
     }
     if fault.cause == OUT_OF_MEMORY and not fault.remedy:
-        update["remedy"] = _memory_remedy(job)
+        update["remedy"] = _memory_remedy(job, stage)
     return fault.model_copy(update=update)
 
 
@@ -155,7 +155,11 @@ def _killed(job: ResolvedJob, end: RankEnd, oom_kills: int) -> Fault:
     return Fault(cause=KILLED, message=what, rank=end.rank, exitCode=end.exit_code)
 
 
-def _memory_remedy(job: ResolvedJob) -> str:
+def _memory_remedy(job: ResolvedJob, stage: str) -> str:
+    if stage == "prepare":
+        return "Give it more memory. Leaving columns out (prepare.drop) or smaller images (prepare.image) need less."
+    if stage == "publish":
+        return "Give it more memory, or write fewer formats (spec.recipe.export.formats)."
     if job.spec.recipe:
         return f"Lower spec.recipe.train.batchSize (now {job.spec.recipe.train.batch_size}) or raise accumulationSteps."
     return "Lower the program's batch size, or the number of processes."
