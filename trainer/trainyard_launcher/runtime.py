@@ -6,6 +6,7 @@ user programs, too, may use it.
 
 import mmap
 import os
+import shutil
 import signal
 import struct
 import time
@@ -21,9 +22,12 @@ from trainyard_api.status import Progress
 
 PROGRESS = "progress.json"
 METRICS_PORT = "metrics-port"
+_NOTICES = "notices"
 _HEARTBEAT = "heartbeat-"
 _FAULT = "fault-"
 _PID = "pid-"
+SCRATCH = "prepare-"  # what the folders begin with in which data is prepared
+STAGING = "staging"  # the folder in which checkpoints are staged
 _BEAT = struct.Struct("=qd")
 
 
@@ -84,6 +88,18 @@ def read_progress(runtime: Path) -> Progress | None:
         return None
 
 
+def notify(runtime: Path, line: str) -> None:
+    """Tell a line to the person who watches the job."""
+    with (runtime / _NOTICES).open("a") as file:
+        file.write(f"{line}\n")
+
+
+def read_notices(runtime: Path) -> list[str]:
+    """What was told in this way."""
+    path = runtime / _NOTICES
+    return path.read_text().splitlines() if path.exists() else []
+
+
 def write_fault(runtime: Path, fault: Fault) -> None:
     """Leave behind why this process ends. The first fault of a rank stays: later ones follow from it."""
     path = runtime / f"{_FAULT}{fault.rank or 0:05d}.json"
@@ -132,11 +148,19 @@ def read_metrics_port(runtime: Path) -> int | None:
 
 def clear(runtime: Path) -> None:
     """Forget what an earlier set of processes left, before a new one begins. Logs and staging stay."""
+    for scratch in runtime.glob(f"{SCRATCH}*"):
+        shutil.rmtree(scratch, ignore_errors=True)
     for prefix in (_HEARTBEAT, _FAULT, _PID):
         for _, path in _per_rank(runtime, prefix):
             path.unlink(missing_ok=True)
-    for name in (PROGRESS, METRICS_PORT):
+    for name in (PROGRESS, METRICS_PORT, _NOTICES):
         (runtime / name).unlink(missing_ok=True)
+
+
+def sweep(runtime: Path) -> None:
+    """Delete what is of use only while a launch goes on, and may be large. Logs stay."""
+    clear(runtime)
+    shutil.rmtree(runtime / STAGING, ignore_errors=True)
 
 
 class StopRequest:

@@ -14,7 +14,7 @@ from trainyard_launcher.logs import Follower, tail
 from trainyard_launcher.observer import Observer
 from trainyard_launcher.processes import Tree, is_alive, send
 from trainyard_launcher.rank import rank_log
-from trainyard_launcher.runtime import read_pids, read_progress
+from trainyard_launcher.runtime import read_notices, read_pids, read_progress
 from trainyard_launcher.torchrun import failure_noticed
 
 TICK = 0.1
@@ -57,6 +57,7 @@ class Supervisor:
         self._grace = grace_seconds
         self._follower = Follower(runtime / "logs", stage)
         self._told: set[int] = set()
+        self._noticed = 0
         self._failed_at: float | None = None
         self._dead: tuple[int, ...] = ()
 
@@ -77,6 +78,10 @@ class Supervisor:
     def _report(self, *, to_the_end: bool = False) -> None:
         for rank, line in self._follower.lines(to_the_end=to_the_end):
             self._observer.line(rank, line)
+        notices = read_notices(self._runtime)
+        for notice in notices[self._noticed :]:
+            self._observer.notice(notice)
+        self._noticed = len(notices)
         if progress := read_progress(self._runtime):
             self._observer.progress(progress)
 

@@ -11,7 +11,7 @@ import torch
 from trainyard_api.documents import Plan, ResolvedJob
 from trainyard_api.errors import TrainyardError
 from trainyard_api.recipe import Recipe
-from trainyard_launcher.runtime import Heartbeat
+from trainyard_launcher.runtime import STAGING, Heartbeat, notify
 from trainyard_storage import Store, open_store
 from trainyard_trainer.checkpoint import Checkpointer
 from trainyard_trainer.data import SplitReader
@@ -78,8 +78,9 @@ def train(job: ResolvedJob, recipe: Recipe, run: Store, ranks: Ranks) -> None:
         world=ranks.world,
         keep=job.spec.checkpoint.keep,
         attempt=int(os.environ.get("TRAINYARD_ATTEMPT", "0")),
-        staging=runtime / "staging",
+        staging=runtime / STAGING,
         broadcast=ranks.broadcast,
+        tell=partial(notify, runtime),
     )
     loaded = checkpointer.load_latest()
     if loaded:
