@@ -22,20 +22,19 @@ from trainyard_launcher.faults import (
     retry_may_help,
     write_termination,
 )
-from trainyard_launcher.hang import HangWatch
+from trainyard_launcher.hang import START_SECONDS, HangWatch
 from trainyard_launcher.identity import run_store
 from trainyard_launcher.interruption import Interruption
 from trainyard_launcher.logs import upload_logs
 from trainyard_launcher.observer import Observer
 from trainyard_launcher.preflight import preflight
 from trainyard_launcher.processes import Tree
-from trainyard_launcher.runtime import clear, write_atomically
+from trainyard_launcher.runtime import clear, sweep, write_atomically
 from trainyard_launcher.source import program_folder
+from trainyard_launcher.stages import FINISHED, Stage, stages_of
 from trainyard_launcher.supervise import Supervisor
 from trainyard_launcher.torchrun import torchrun_command
 from trainyard_storage import Store, digest
-
-FINISHED = "FINISHED.json"
 
 
 @dataclass(frozen=True)
@@ -48,16 +47,6 @@ class Outcome:
     fault: Fault | None = None
     restarts: int = 0
     repeated: bool = False  # the run was finished before: nothing was done
-
-
-@dataclass(frozen=True)
-class Stage:
-    """A part of a run, done when its marker is in the run folder."""
-
-    name: str
-    marker: str
-    program: tuple[str, ...]
-    ranks: bool = False
 
 
 def launch(job: ResolvedJob, observer: Observer | None = None) -> Outcome:
@@ -75,19 +64,9 @@ def launch(job: ResolvedJob, observer: Observer | None = None) -> Outcome:
     with ExitStack() as stack:
         for place in _lock_folders(store, runtime):
             stack.enter_context(only_one(place, store.uri))
+        stack.callback(sweep, runtime)
         interruption = stack.enter_context(Interruption())
         return _Launch(job, store, runtime, folder, interruption, observer or Observer()).run(stages)
-
-
-def stages_of(job: ResolvedJob) -> list[Stage]:
-    """The stages of a job, in order."""
-    own = ("-m", "trainyard_trainer")
-    prepare = Stage("prepare", "data/COMMITTED", (*own, "prepare"))
-    if script := job.spec.script:
-        ranks = Stage("script", FINISHED, tuple(script.command), ranks=True)
-        return [prepare, ranks] if script.data else [ranks]
-    train = Stage("train", "trained/TRAINED.json", (*own, "train"), ranks=True)
-    return [prepare, train, Stage("publish", "PUBLISHED.json", (*own, "publish"))]
 
 
 def runtime_folder(store: Store) -> Path:
@@ -168,7 +147,12 @@ class _Launch:
         (self._runtime / "logs" / "torchrun.log").unlink(missing_ok=True)
         attempt = begin_attempt(self._store)
         killed_before = oom_kills()
-        watch = HangWatch(self._runtime, self._job.spec.recovery.hang_seconds, patience=2.0**self._hangs)
+        watch = HangWatch(
+            self._runtime,
+            self._job.spec.recovery.hang_seconds,
+            patience=2.0**self._hangs,
+            start_seconds=START_SECONDS if stage.name == "train" else None,  # a program may well send no beats
+        )
         ending = Supervisor(
             self._start(stage, attempt),
             self._runtime,
