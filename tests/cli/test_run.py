@@ -72,11 +72,15 @@ def test_a_recipe_stopped_by_sigterm_goes_on_and_ends_with_a_table(tmp_path: Pat
 
 
 def test_ctrl_c_saves_first_and_if_that_fails_says_why(tmp_path: Path) -> None:
+    """In between, the checkpoint is damaged: it is said, also, that training starts anew."""
     epochs = "spec.recipe.train.epochs=4000"
     stopped = stopped_by(signal.SIGINT, tmp_path, epochs)
     assert stopped.code == 130, stopped.err
     kept = re.search(r"Stopped; the checkpoint of step (\d+) is kept. Go on with: trainyard run", stopped.out)
     assert kept, stopped.out
+
+    (part,) = tmp_path.glob("runs/*/*/*/checkpoints/step-*/*/part-0000")
+    part.write_bytes(part.read_bytes()[:-1])
 
     def break_storage() -> None:
         (folder,) = tmp_path.glob("runs/*/*/*/checkpoints")
@@ -84,6 +88,8 @@ def test_ctrl_c_saves_first_and_if_that_fails_says_why(tmp_path: Path) -> None:
         folder.touch()
 
     stopped = stopped_by(signal.SIGINT, tmp_path, epochs, after=int(kept[1]), before=break_storage)
+    (told,) = [line for line in stopped.out.splitlines() if "is not used: part-0000 has" in line]
+    assert told.endswith("There is no other: training starts from the beginning.")
     assert stopped.code == 3, stopped.err
     assert "checkpoints" in stopped.err
     assert "remedy: " in stopped.err

@@ -40,6 +40,7 @@ def test_a_recipe_goes_on_after_sigkill_and_ends_bit_identical(tmp_path: Path) -
     assert process.returncode == 0, err
     assert "Rank 1 was killed from outside (SIGKILL). Restart 1 of 3 from the last checkpoint." in out
     assert "Restart 2" not in out
+    assert sorted(path.name for path in job.runtime.iterdir()) == ["job.json", "logs", "running.lock"]
     undisturbed = new_job(tmp_path / "undisturbed")
     assert undisturbed.run().code == 0
     weights = Path("trained", "weights.safetensors")
