@@ -94,7 +94,7 @@ class Ours:
         reader = SplitReader(data, manifest, "train", batch_size=BATCH, seed=0, rank=ranks.rank, world=ranks.world)
         self.steps = reader.batches_per_epoch
         state = first_state(recipe, manifest, plan, ranks, None)
-        heart, metrics = Heartbeat(folder, ranks.rank), TrainingMetrics()
+        heart, metrics, signals = Heartbeat(folder, ranks.rank), TrainingMetrics(), StopSignals()
         metrics.serve(0)
         self.trainer = Trainer(
             settings=recipe.train,
@@ -105,7 +105,7 @@ class Ours:
             validation_metrics=[],
             state=state,
             rate=learning_rate(recipe.train.schedule, 0.001, steps=10**6, steps_per_epoch=self.steps),
-            judge=Judge(state.network, plan, recipe.train, ranks.device, heart),
+            judge=Judge(state.network, plan, recipe.train, ranks, heart, signals),
             checkpointer=Checkpointer(
                 run.child("checkpoints"),
                 rank=ranks.rank,
@@ -117,7 +117,7 @@ class Ours:
             ),
             heart=heart,
             reporter=Reporter(folder, metrics, rank=ranks.rank, epochs=10**4, steps=10**6),
-            signals=StopSignals(),
+            signals=signals,
         )
 
     def __call__(self) -> None:

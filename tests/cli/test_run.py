@@ -2,20 +2,24 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import yaml
 
-from support.launched import end_of, wait_until, with_no_fuss
+from support.launched import Ended, end_of, wait_until, with_no_fuss
 
 DIABETES = Path(__file__).parents[2] / "examples" / "diabetes" / "job.yaml"
+Action = Callable[[], None] | None
 
 
 def start(folder: Path, *overrides: str) -> subprocess.Popen[str]:
-    sets = [part for override in overrides for part in ("--set", override)]
+    patient = "spec.recipe.train.earlyStopping.patience=100000"  # or it ends by itself before it's stopped
+    sets = [part for override in (*overrides, patient) for part in ("--set", override)]
     return subprocess.Popen(
         [sys.executable, "-m", "trainyard_cli.main", "run", str(DIABETES), "--storage", "runs", *sets],
         cwd=folder,
@@ -31,20 +35,27 @@ def start(folder: Path, *overrides: str) -> subprocess.Popen[str]:
     )
 
 
-def test_a_recipe_stopped_by_sigterm_goes_on_and_ends_with_a_table(tmp_path: Path) -> None:
-    epochs = "spec.recipe.train.epochs=400"
+def steps(folder: Path) -> int:
+    found = list((folder / "cache" / "trainyard" / "runtime").glob("*/progress.json"))
+    return json.loads(found[0].read_text())["step"] if found else 0
 
-    def steps() -> int:
-        found = list((tmp_path / "cache" / "trainyard" / "runtime").glob("*/progress.json"))
-        return json.loads(found[0].read_text())["step"] if found else 0
 
-    process = start(tmp_path, epochs)
+def stopped_by(number: signal.Signals, folder: Path, *overrides: str, after: int = 20, before: Action = None) -> Ended:
+    """How `start` ends if it gets a signal after some steps. `before`: what happens just before."""
+    process = start(folder, *overrides)
     try:
-        wait_until(lambda: steps() > 20, "training is under way")
-        process.send_signal(signal.SIGTERM)
-        stopped = end_of(process)
+        wait_until(lambda: steps(folder) > after, "training is under way")
+        if before:
+            before()
+        process.send_signal(number)
+        return end_of(process)
     finally:
         with_no_fuss(process.pid)
+
+
+def test_a_recipe_stopped_by_sigterm_goes_on_and_ends_with_a_table(tmp_path: Path) -> None:
+    epochs = "spec.recipe.train.epochs=200"
+    stopped = stopped_by(signal.SIGTERM, tmp_path, epochs)
     assert stopped.code == 143, stopped.err
     assert "is kept. Go on with: trainyard run" in stopped.out
     assert f"--set {epochs}" in stopped.out
@@ -58,6 +69,31 @@ def test_a_recipe_stopped_by_sigterm_goes_on_and_ends_with_a_table(tmp_path: Pat
     assert "finished" in again.out
     assert "test split" in again.out
     assert "Training" not in again.out
+
+
+def test_ctrl_c_saves_first_and_if_that_fails_says_why(tmp_path: Path) -> None:
+    """In between, the checkpoint is damaged: it is said, also, that training starts anew."""
+    epochs = "spec.recipe.train.epochs=4000"
+    stopped = stopped_by(signal.SIGINT, tmp_path, epochs)
+    assert stopped.code == 130, stopped.err
+    kept = re.search(r"Stopped; the checkpoint of step (\d+) is kept. Go on with: trainyard run", stopped.out)
+    assert kept, stopped.out
+
+    (part,) = tmp_path.glob("runs/*/*/*/checkpoints/step-*/*/part-0000")
+    part.write_bytes(part.read_bytes()[:-1])
+
+    def break_storage() -> None:
+        (folder,) = tmp_path.glob("runs/*/*/*/checkpoints")
+        folder.rename(folder.with_name("aside"))
+        folder.touch()
+
+    stopped = stopped_by(signal.SIGINT, tmp_path, epochs, after=int(kept[1]), before=break_storage)
+    (told,) = [line for line in stopped.out.splitlines() if "is not used: part-0000 has" in line]
+    assert told.endswith("There is no other: training starts from the beginning.")
+    assert stopped.code == 3, stopped.err
+    assert "checkpoints" in stopped.err
+    assert "remedy: " in stopped.err
+    assert "Stopped;" not in stopped.out
 
 
 def test_a_template_is_left_aside_and_missing_data_is_one_plain_message(tmp_path: Path) -> None:

@@ -6,11 +6,7 @@ import textwrap
 import time
 from pathlib import Path
 
-import numpy as np
-import polars as pl
-import yaml
-
-from support.launched import ScriptJob
+from support.launched import ScriptJob, recipe_job
 from trainyard_launcher.deadline import Deadline
 from trainyard_launcher.hang import HangWatch
 from trainyard_launcher.interruption import Interruption
@@ -41,19 +37,9 @@ MODEL = """
 
 
 def test_a_recipe_that_hangs_every_time_fails_after_its_restarts(tmp_path: Path) -> None:
-    draw = np.random.default_rng(0)
-    values = draw.normal(size=120)
-    pl.DataFrame({"a": values, "kind": np.where(values > 0, "yes", "no")}).write_csv(tmp_path / "data.csv")
-    job = ScriptJob(tmp_path, MODEL, recovery={"hangSeconds": 5, "maxRestarts": 1})
-    (tmp_path / "train.py").rename(tmp_path / "sleeper.py")
-    manifest = yaml.safe_load((tmp_path / "job.yaml").read_text())
-    del manifest["spec"]["script"]
-    manifest["spec"]["recipe"] = {
-        "data": {"uri": "data.csv", "target": "kind"},
-        "model": {"type": "sleeper:Sleeper"},
-        "train": {"epochs": 2, "batchSize": 8},
-    }
-    (tmp_path / "job.yaml").write_text(yaml.safe_dump(manifest))
+    recovery = {"hangSeconds": 5, "maxRestarts": 1}
+    train = {"epochs": 2, "batchSize": 8}
+    job = recipe_job(tmp_path, MODEL, model="train:Sleeper", train=train, recovery=recovery)
     done = job.run()
     assert done.code == 1, done.err
     assert "Restart 1 of 1" in done.out
@@ -63,7 +49,7 @@ def test_a_recipe_that_hangs_every_time_fails_after_its_restarts(tmp_path: Path)
     assert job.termination()["cause"] == "Hung"
     log = (job.runtime / "logs" / "train-rank-00000.log").read_text()
     line = MODEL.splitlines().index("            time.sleep(600)")
-    assert f'sleeper.py", line {line + 1} in sleep_forever' in log
+    assert f'train.py", line {line + 1} in sleep_forever' in log
 
 
 class DeadlineWhenReady(Observer):

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from prometheus_client import Histogram
 from prometheus_client.parser import text_string_to_metric_families
 
 from trainyard_launcher.runtime import read_metrics_port
@@ -82,12 +83,17 @@ def test_only_the_first_rank_of_a_node_serves(monkeypatch: pytest.MonkeyPatch, t
     assert TrainingMetrics().serve(0, tmp_path) is None
 
 
-def test_a_step_costs_microseconds() -> None:
-    metrics = TrainingMetrics()
-    best = math.inf
+def test_a_step_costs_less_than_prometheus_own_histogram() -> None:
+    """Measured in turn, the best of each: other processes only ever add."""
+    metrics, theirs = TrainingMetrics(), Histogram("step_seconds", "Time of a step.", registry=None)
+    ours_best = theirs_best = math.inf
     for _ in range(5):
         began = time.perf_counter()
-        for step in range(10_000):
+        for step in range(5_000):
             metrics.record_step(step, 0.01, 0.001, 64)
-        best = min(best, (time.perf_counter() - began) / 10_000)
-    assert best < 20e-6
+        middle = time.perf_counter()
+        for _ in range(5_000):
+            theirs.observe(0.01)
+        theirs_best = min(theirs_best, time.perf_counter() - middle)
+        ours_best = min(ours_best, middle - began)
+    assert ours_best < theirs_best

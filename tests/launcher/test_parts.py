@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,12 +17,20 @@ from support.launched import wait_until
 from trainyard_api.documents import Fault, ResolvedJob
 from trainyard_api.errors import ExitCode, TrainyardError
 from trainyard_launcher.attempts import begin_attempt, only_one
-from trainyard_launcher.faults import exit_code, oom_kills, retry_may_help, termination_text
+from trainyard_launcher.faults import diagnose, exit_code, retry_may_help, termination_text
 from trainyard_launcher.hang import HangWatch
 from trainyard_launcher.identity import run_digest
 from trainyard_launcher.processes import Tree, is_alive
-from trainyard_launcher.runtime import Heartbeat, read_faults, read_heartbeats, write_fault, write_pid
-from trainyard_launcher.torchrun import first_failure, torchrun_command
+from trainyard_launcher.runtime import (
+    Heartbeat,
+    clear,
+    read_faults,
+    read_heartbeats,
+    sweep,
+    write_fault,
+    write_pid,
+)
+from trainyard_launcher.torchrun import failures, torchrun_command
 from trainyard_storage import open_store
 
 SUMMARY = """
@@ -72,6 +81,12 @@ def test_attempts_are_numbered_once_each(tmp_path: Path) -> None:
     assert sorted(numbers) == list(range(1, 9))
 
 
+def test_what_a_killed_preflight_leaves_is_no_attempt(tmp_path: Path) -> None:
+    store = open_store(str(tmp_path))
+    store.put("attempts/.writable-12", b"")
+    assert [begin_attempt(store), begin_attempt(store)] == [1, 2]
+
+
 def test_a_lock_is_held_by_one(tmp_path: Path) -> None:
     with only_one(tmp_path, "here"):
         with pytest.raises(TrainyardError, match="runs already") as refused, only_one(tmp_path, "here"):
@@ -93,29 +108,69 @@ def test_a_changed_program_is_another_run_and_a_moved_one_is_not(tmp_path: Path)
 
 
 def test_a_beat_is_cheap_and_read_back(tmp_path: Path) -> None:
+    """It costs less than the smallest write to a file, which is what it stands in for."""
     heart = Heartbeat(tmp_path, 3)
     assert read_heartbeats(tmp_path) == {}
-    began = time.perf_counter()
-    for step in range(10_000):
-        heart.beat(step)
-    assert (time.perf_counter() - began) / 10_000 < 20e-6
-    assert read_heartbeats(tmp_path)[3][0] == 9_999
+    assert fastest(heart.beat) < fastest(lambda step: (tmp_path / "file").write_bytes(b"%d" % step))
+    assert read_heartbeats(tmp_path)[3][0] == 999
     heart.rest()
     assert read_heartbeats(tmp_path) == {}
 
 
+def fastest(act: Callable[[int], object]) -> float:
+    """Seconds for a thousand calls, the best of five: other processes only ever add."""
+    times = []
+    for _ in range(5):
+        began = time.perf_counter()
+        for number in range(1000):
+            act(number)
+        times.append(time.perf_counter() - began)
+    return min(times)
+
+
+def test_a_rank_that_rested_goes_on_as_before(tmp_path: Path) -> None:
+    heart = Heartbeat(tmp_path, 0)
+    with heart.resting():
+        assert read_heartbeats(tmp_path) == {}
+    assert read_heartbeats(tmp_path) == {}, "a program without heartbeats has none afterwards"
+    heart.beat(7)
+    before = read_heartbeats(tmp_path)[0]
+    with heart.resting():
+        assert read_heartbeats(tmp_path) == {}
+    assert read_heartbeats(tmp_path)[0] > before
+    assert read_heartbeats(tmp_path)[0][0] == 7
+
+
 def test_only_silence_of_all_living_ranks_is_a_hang(tmp_path: Path) -> None:
     hearts = [Heartbeat(tmp_path, rank) for rank in range(2)]
-    watch = HangWatch(tmp_path, 1)
+    patient, watch = HangWatch(tmp_path, 3600), HangWatch(tmp_path, 1)
     assert watch.hung() is None
     for rank, heart in enumerate(hearts):
         write_pid(tmp_path, rank)
         heart.beat(7 - rank)
-    assert watch.hung() is None
-    assert "rank 1 is furthest behind, at step 6" in wait_until(watch.hung, "a hang is seen", 5)
+    assert "rank 1 is furthest behind, at step 6" in wait_until(watch.hung, "a hang is seen")
+    assert patient.hung() is None
     hearts[0].rest()
     assert watch.hung() is None
     assert HangWatch(tmp_path, "auto").limit() == 60
+
+
+def test_a_start_without_a_step_is_a_hang_where_steps_are_sure_to_come(tmp_path: Path) -> None:
+    sure, unsure = HangWatch(tmp_path, 1, start_seconds=1.0), HangWatch(tmp_path, 1)
+    assert sure.hung() is None
+    write_pid(tmp_path, 0)
+    assert "no rank has done its first step within" in wait_until(sure.hung, "a hang is seen")
+    assert unsure.hung() is None
+
+
+def test_what_may_be_large_goes_and_logs_stay(tmp_path: Path) -> None:
+    for name in ("prepare-x1/output", "staging", "logs"):
+        (tmp_path / name).mkdir(parents=True)
+        (tmp_path / name / "file").touch()
+    clear(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["logs", "staging"]
+    sweep(tmp_path)
+    assert [path.name for path in tmp_path.rglob("*")] == ["logs", "file"]
 
 
 def test_the_first_fault_of_a_rank_stays(tmp_path: Path) -> None:
@@ -126,10 +181,36 @@ def test_the_first_fault_of_a_rank_stays(tmp_path: Path) -> None:
 
 
 def test_the_rank_that_failed_first_is_the_culprit() -> None:
-    end = first_failure(SUMMARY)
-    assert end is not None
-    assert (end.rank, end.exit_code, end.pid) == (1, -9, 99)
-    assert first_failure("all is well") is None
+    assert [(end.rank, end.exit_code, end.pid) for end in failures(SUMMARY)] == [(1, -9, 99), (0, 1, 98)]
+    assert failures("all is well") == []
+
+
+@pytest.mark.parametrize(
+    ("summary", "dead", "rank", "cause"),
+    [
+        (SUMMARY.replace("1 (pid: 98)", "-9 (pid: 98)").replace("-9 (pid: 99)", "3 (pid: 99)"), [], 0, "Killed"),
+        ("", [0, 1], 0, "Killed"),  # the tree was killed: torchrun said nothing
+        ("", [1], 1, "PeerLost"),
+    ],
+)
+def test_a_rank_that_lost_a_peer_is_no_culprit(
+    summary: str, dead: list[int], rank: int, cause: str, tmp_path: Path
+) -> None:
+    (tmp_path / "logs").mkdir()
+    (tmp_path / "logs" / "torchrun.log").write_text(summary)
+    write_fault(tmp_path, Fault(cause="PeerLost", message="", rank=1, exitCode=3))
+    fault = diagnose(job_in(tmp_path), tmp_path, "train", 1 if summary else 137, dead=dead, oom_kills=0)
+    assert fault is not None
+    assert (fault.rank, fault.cause) == (rank, cause)
+    assert retry_may_help(fault)
+
+
+def test_why_the_peer_was_lost_comes_before_that_it_was(tmp_path: Path) -> None:
+    write_fault(tmp_path, Fault(cause="PeerLost", message="", rank=0, exitCode=3))
+    write_fault(tmp_path, Fault(cause="LossNotFinite", message="", rank=1, exitCode=2))
+    fault = diagnose(job_in(tmp_path), tmp_path, "train", 1, dead=[0, 1], oom_kills=0)
+    assert fault is not None
+    assert (fault.rank, fault.cause) == (1, "LossNotFinite")
 
 
 @pytest.mark.parametrize(
@@ -148,8 +229,16 @@ def test_exit_codes_tell_whether_a_retry_may_help(fault: Fault, code: ExitCode) 
     assert retry_may_help(fault) == (code == ExitCode.FAILED)
 
 
-def test_kills_for_memory_can_be_counted() -> None:
-    assert oom_kills() >= 0
+@pytest.mark.parametrize(
+    ("stage", "remedy"), [("prepare", "prepare.drop"), ("train", "batchSize (now 64)"), ("publish", "export.formats")]
+)
+def test_out_of_memory_names_what_helps_there(stage: str, remedy: str, tmp_path: Path) -> None:
+    spec = {"recipe": {"data": {"uri": "x", "target": "y"}, "train": {"batchSize": 64}}}
+    job = ResolvedJob.model_validate({"name": "job", "namespace": "default", "uid": "u", "spec": spec})
+    fault = diagnose(job, tmp_path, stage, 137, dead=[], oom_kills=1)
+    assert fault is not None
+    assert fault.cause == "OutOfMemory"
+    assert remedy in fault.remedy
 
 
 def test_nodes_meet_at_node_0(tmp_path: Path) -> None:

@@ -23,6 +23,23 @@ class FaultyProxy:
     requests: list[tuple[str, str, Fault]]
 
 
+class Held:
+    """Chooses nothing wrong, but keeps the proxy from answering the first PUT whose path has `part` in it."""
+
+    def __init__(self, part: str) -> None:
+        self.part = part
+        self.reached = threading.Event()
+        self.released = threading.Event()
+        self.answered = threading.Event()
+
+    def __call__(self, method: str, path: str) -> Fault:
+        if method == "PUT" and self.part in path:
+            self.reached.set()
+            self.released.wait(90)
+            self.answered.set()
+        return "ok"
+
+
 @contextlib.contextmanager
 def faulty_proxy(upstream: str, choose: Callable[[str, str], Fault]) -> Iterator[FaultyProxy]:
     """A proxy to `upstream` on a free port of 127.0.0.1, in a thread of its own."""

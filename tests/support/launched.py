@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import polars as pl
 import yaml
 
 from trainyard_launcher.processes import descendants
@@ -32,6 +34,7 @@ class ScriptJob:
 
     def __init__(self, folder: Path, program: str, **spec: Any) -> None:
         self.folder = folder
+        self.storage = "runs"
         (folder / "train.py").write_text(textwrap.dedent(program))
         manifest = {
             "apiVersion": "trainyard.dev/v1alpha1",
@@ -44,7 +47,7 @@ class ScriptJob:
     def start(self, **environment: str) -> subprocess.Popen[str]:
         """`trainyard run job.yaml`, in a process group of its own, like a shell's job."""
         return subprocess.Popen(
-            [sys.executable, "-m", "trainyard_cli.main", "run", "job.yaml", "--storage", "runs"],
+            [sys.executable, "-m", "trainyard_cli.main", "run", "job.yaml", "--storage", self.storage],
             cwd=self.folder,
             env={
                 **os.environ,
@@ -93,6 +96,15 @@ class ScriptJob:
         """The termination message."""
         found: dict[str, Any] = json.loads((self.folder / "termination.json").read_text())
         return found
+
+
+def recipe_job(folder: Path, program: str = "", *, train: dict[str, Any], model: str = "mlp", **spec: Any) -> ScriptJob:
+    """The same with a recipe: two classes by two numbers, 120 rows. `program` stands in train.py, for a model in it."""
+    draw = np.random.default_rng(0)
+    a, b = draw.normal(size=120), draw.normal(size=120)
+    pl.DataFrame({"a": a, "b": b, "kind": np.where(a > b, "yes", "no")}).write_csv(folder / "data.csv")
+    recipe = {"data": {"uri": "data.csv", "target": "kind"}, "model": {"type": model}, "train": train}
+    return ScriptJob(folder, program, script=None, recipe=recipe, **spec)
 
 
 def end_of(process: subprocess.Popen[str], seconds: float = 300) -> Ended:

@@ -105,11 +105,13 @@ class TrainingRun:
     checkpoint: dict[str, Any] = field(default_factory=dict)
     evaluate: dict[str, Any] = field(default_factory=dict)
     attempts: int = 0
+    uri: str | None = None  # of the run, if it isn't a folder beside the rest
+    environment: dict[str, str] = field(default_factory=dict)  # of the ranks, beside ours
 
     @property
     def store(self) -> Store:
         """The run's folder in object storage."""
-        return open_store(str(self.folder / "run"))
+        return open_store(self.uri or str(self.folder / "run"))
 
     @property
     def runtime(self) -> Path:
@@ -134,10 +136,11 @@ class TrainingRun:
         path.write_text(ResolvedJob.model_validate(job).model_dump_json())
         environment = {
             "TRAINYARD_JOB": str(path),
-            "TRAINYARD_RUN": str(self.folder / "run"),
+            "TRAINYARD_RUN": self.uri or str(self.folder / "run"),
             "TRAINYARD_RUNTIME": str(self.runtime),
             "TRAINYARD_ATTEMPT": str(self.attempts),
             "TRAINYARD_METRICS_PORT": "0",
+            **self.environment,
             "WORLD_SIZE": str(world),
             "MASTER_ADDR": "127.0.0.1",
             "MASTER_PORT": str(free_port()),

@@ -14,8 +14,9 @@ from trainyard_storage import Store
 
 def begin_attempt(store: Store) -> int:
     """Take the next number, by writing `attempts/<n>`; whoever else wants the same one gets the next."""
-    taken = [int(info.key.rpartition("/")[2]) for info in store.list("attempts/")]
-    attempt = max(taken, default=0) + 1
+    names = [info.key.rpartition("/")[2] for info in store.list("attempts/")]
+    # A killed preflight leaves its own file there.
+    attempt = max((int(name) for name in names if name.isdecimal()), default=0) + 1
     who = {"host": platform.node(), "pid": os.getpid(), "time": datetime.now(UTC).isoformat(timespec="seconds")}
     while True:
         try:

@@ -3,14 +3,15 @@
 import json
 import os
 import signal
+from collections.abc import Sequence
 from pathlib import Path
 
 from trainyard_api.documents import Fault, ResolvedJob
 from trainyard_api.errors import ExitCode
 from trainyard_launcher.logs import last_lines, tail
-from trainyard_launcher.rank import OUT_OF_MEMORY, TERMINATED, rank_log
+from trainyard_launcher.rank import OUT_OF_MEMORY, PEER_LOST, TERMINATED, rank_log
 from trainyard_launcher.runtime import read_faults, write_atomically
-from trainyard_launcher.torchrun import RankEnd, first_failure
+from trainyard_launcher.torchrun import RankEnd, failures
 
 DEADLINE_EXCEEDED = "DeadlineExceeded"
 HUNG = "Hung"
@@ -22,15 +23,22 @@ _INCURABLE_EXCEPTIONS = ("SyntaxError", "IndentationError", "TabError", "ImportE
 _TERMINATION_BYTES = 4096
 
 
-def diagnose(job: ResolvedJob, runtime: Path, stage: str, code: int, oom_kills: int) -> Fault | None:
+def diagnose(
+    job: ResolvedJob, runtime: Path, stage: str, code: int, *, dead: Sequence[int], oom_kills: int
+) -> Fault | None:
     """The fault that ended a stage whose process tree exited with `code`; None if it ended well.
 
-    `oom_kills`: how many processes the kernel has killed for memory meanwhile.
+    `dead`: ranks that were seen to have failed before the tree ended. `oom_kills`: how many processes the kernel has
+    killed for memory meanwhile.
     """
-    faults = read_faults(runtime)
+    faults = sorted(read_faults(runtime), key=lambda fault: fault.cause == PEER_LOST)
     if code == 0:
         return next((fault for fault in faults if fault.cause == TERMINATED), None)
-    end = first_failure(tail(runtime / "logs" / "torchrun.log")) or RankEnd(0, 128 - code if code > 128 else code, 0)
+    ends = failures(tail(runtime / "logs" / "torchrun.log")) or [
+        RankEnd(rank, 128 - code if code > 128 else code, 0) for rank in dead or [0]
+    ]
+    bereft = {fault.rank for fault in faults if fault.cause == PEER_LOST}
+    end = next((end for end in ends if end.rank not in bereft), ends[0])
     own = [fault for fault in faults if fault.rank == end.rank]
     if own:
         fault = own[0]
@@ -42,6 +50,15 @@ def diagnose(job: ResolvedJob, runtime: Path, stage: str, code: int, oom_kills: 
         what = f"Rank {end.rank} ended with exit code {end.exit_code}."
         fault = Fault(cause="UserError", message=what, rank=end.rank, exitCode=end.exit_code)
     return _completed(fault, job, runtime, stage)
+
+
+def failed_to_stop(job: ResolvedJob, runtime: Path, stage: str) -> Fault | None:
+    """What a rank says went wrong when it was told to stop: its checkpoint couldn't be written, say.
+
+    None if the ranks ended as they were asked to, or were killed.
+    """
+    fault = next((fault for fault in read_faults(runtime) if fault.cause not in (TERMINATED, PEER_LOST)), None)
+    return fault and _completed(fault, job, runtime, stage)
 
 
 def hung(job: ResolvedJob, runtime: Path, stage: str, sentence: str, rank: int | None) -> Fault:
@@ -70,6 +87,8 @@ def overdue(seconds: int | None) -> Fault:
 
 def retry_may_help(fault: Fault) -> bool:
     """Whether the same program could come through if it were started again, here and now."""
+    if fault.cause == PEER_LOST:
+        return True
     incurable = fault.cause in _INCURABLE_CAUSES or (fault.exception or "").startswith(_INCURABLE_EXCEPTIONS)
     return not incurable and fault.exit_code not in (ExitCode.INVALID, ExitCode.INFRASTRUCTURE)
 
@@ -122,7 +141,7 @@ def _completed(fault: Fault, job: ResolvedJob, runtime: Path, stage: str) -> Fau
         "last_lines": fault.last_lines or last_lines(rank_log(runtime, stage, fault.rank or 0))
     }
     if fault.cause == OUT_OF_MEMORY and not fault.remedy:
-        update["remedy"] = _memory_remedy(job)
+        update["remedy"] = _memory_remedy(job, stage)
     return fault.model_copy(update=update)
 
 
@@ -136,7 +155,11 @@ def _killed(job: ResolvedJob, end: RankEnd, oom_kills: int) -> Fault:
     return Fault(cause=KILLED, message=what, rank=end.rank, exitCode=end.exit_code)
 
 
-def _memory_remedy(job: ResolvedJob) -> str:
+def _memory_remedy(job: ResolvedJob, stage: str) -> str:
+    if stage == "prepare":
+        return "Give it more memory. Leaving columns out (prepare.drop) or smaller images (prepare.image) need less."
+    if stage == "publish":
+        return "Give it more memory, or write fewer formats (spec.recipe.export.formats)."
     if job.spec.recipe:
         return f"Lower spec.recipe.train.batchSize (now {job.spec.recipe.train.batch_size}) or raise accumulationSteps."
     return "Lower the program's batch size, or the number of processes."

@@ -1,5 +1,6 @@
 """Telling a hang from a slow step, by the ranks' heartbeats."""
 
+import math
 import time
 from collections import deque
 from pathlib import Path
@@ -10,6 +11,7 @@ from trainyard_launcher.processes import is_alive
 from trainyard_launcher.runtime import read_heartbeats, read_pids
 
 LEAST_SECONDS = 60.0
+START_SECONDS = 1800.0  # a large checkpoint is loaded, and a network compiled, before the first step
 USUAL_STEPS = 20  # as many of the slowest usual steps may pass without one
 _REMEMBERED = 200
 
@@ -19,15 +21,24 @@ class HangWatch:
 
     `seconds` "auto": max(60 s, 20 times the slowest usual step), where usual means 95 of 100; an integer: that long.
     Ranks that have ended, or that rest, aren't waited for. Nothing is a hang before the first beat, so a program
-    without heartbeats is never taken for hung.
+    without heartbeats is never taken for hung; unless ranks are sure to beat within `start_seconds`.
     """
 
-    def __init__(self, runtime: Path, seconds: Literal["auto"] | int, patience: float = 1.0) -> None:
-        """`patience` lengthens auto: a job that was taken for hung before may just be slow."""
+    def __init__(
+        self,
+        runtime: Path,
+        seconds: Literal["auto"] | int,
+        *,
+        patience: float = 1.0,
+        start_seconds: float | None = None,
+    ) -> None:
+        """`patience` lengthens what isn't given by people: a job that was taken for hung before may just be slow."""
         self._runtime = runtime
         self._seconds = seconds
         self._patience = patience
         self._steps: deque[float] = deque(maxlen=_REMEMBERED)
+        self._start_seconds = start_seconds
+        self._began = math.inf  # time.monotonic() when the first rank was there
         self._last: tuple[int, float] | None = None
         self._seen: set[int] = set()
 
@@ -48,6 +59,8 @@ class HangWatch:
         heard = read_heartbeats(self._runtime)
         self._seen |= heard.keys()
         living = {rank for rank, pid in read_pids(self._runtime).items() if is_alive(pid)}
+        if not self._seen:
+            return self._not_started(bool(living))
         beats = {rank: beat for rank, beat in heard.items() if rank in living}
         resting = (self._seen & living) - heard.keys()
         if resting or not beats:
@@ -61,3 +74,12 @@ class HangWatch:
             return None
         rank, (step, _) = min(beats.items(), key=lambda item: item[1])
         return f"no rank has done a step for {silent:.0f} s; rank {rank} is furthest behind, at step {step}"
+
+    def _not_started(self, living: bool) -> str | None:
+        if self._start_seconds is None or not living:
+            return None
+        now = time.monotonic()
+        self._began = min(self._began, now)
+        if now - self._began <= max(self._start_seconds * self._patience, self.limit()):
+            return None
+        return f"no rank has done its first step within {now - self._began:.0f} s"

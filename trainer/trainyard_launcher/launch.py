@@ -12,21 +12,29 @@ from trainyard_api.documents import Fault, ResolvedJob
 from trainyard_api.errors import ExitCode
 from trainyard_launcher.attempts import begin_attempt, only_one
 from trainyard_launcher.deadline import Deadline
-from trainyard_launcher.faults import diagnose, exit_code, hung, oom_kills, overdue, retry_may_help, write_termination
-from trainyard_launcher.hang import HangWatch
+from trainyard_launcher.faults import (
+    diagnose,
+    exit_code,
+    failed_to_stop,
+    hung,
+    oom_kills,
+    overdue,
+    retry_may_help,
+    write_termination,
+)
+from trainyard_launcher.hang import START_SECONDS, HangWatch
 from trainyard_launcher.identity import run_store
 from trainyard_launcher.interruption import Interruption
 from trainyard_launcher.logs import upload_logs
 from trainyard_launcher.observer import Observer
 from trainyard_launcher.preflight import preflight
 from trainyard_launcher.processes import Tree
-from trainyard_launcher.runtime import clear, write_atomically
+from trainyard_launcher.runtime import clear, sweep, write_atomically
 from trainyard_launcher.source import program_folder
+from trainyard_launcher.stages import FINISHED, Stage, stages_of
 from trainyard_launcher.supervise import Supervisor
 from trainyard_launcher.torchrun import torchrun_command
 from trainyard_storage import Store, digest
-
-FINISHED = "FINISHED.json"
 
 
 @dataclass(frozen=True)
@@ -39,16 +47,6 @@ class Outcome:
     fault: Fault | None = None
     restarts: int = 0
     repeated: bool = False  # the run was finished before: nothing was done
-
-
-@dataclass(frozen=True)
-class Stage:
-    """A part of a run, done when its marker is in the run folder."""
-
-    name: str
-    marker: str
-    program: tuple[str, ...]
-    ranks: bool = False
 
 
 def launch(job: ResolvedJob, observer: Observer | None = None) -> Outcome:
@@ -66,19 +64,9 @@ def launch(job: ResolvedJob, observer: Observer | None = None) -> Outcome:
     with ExitStack() as stack:
         for place in _lock_folders(store, runtime):
             stack.enter_context(only_one(place, store.uri))
+        stack.callback(sweep, runtime)
         interruption = stack.enter_context(Interruption())
         return _Launch(job, store, runtime, folder, interruption, observer or Observer()).run(stages)
-
-
-def stages_of(job: ResolvedJob) -> list[Stage]:
-    """The stages of a job, in order."""
-    own = ("-m", "trainyard_trainer")
-    prepare = Stage("prepare", "data/COMMITTED", (*own, "prepare"))
-    if script := job.spec.script:
-        ranks = Stage("script", FINISHED, tuple(script.command), ranks=True)
-        return [prepare, ranks] if script.data else [ranks]
-    train = Stage("train", "trained/TRAINED.json", (*own, "train"), ranks=True)
-    return [prepare, train, Stage("publish", "PUBLISHED.json", (*own, "publish"))]
 
 
 def runtime_folder(store: Store) -> Path:
@@ -130,11 +118,11 @@ class _Launch:
                 self._observer.skipped(stage.name)
                 continue
             fault = self._run_stage(stage)
-            if self._interruption.count:
-                return self._outcome(self._interruption.code)
             if fault:
                 write_termination(fault, self._runtime)
                 return self._outcome(exit_code(fault), fault)
+            if self._interruption.count:
+                return self._outcome(self._interruption.code)
         return self._outcome(ExitCode.OK)
 
     def _outcome(self, code: ExitCode, fault: Fault | None = None) -> Outcome:
@@ -147,7 +135,7 @@ class _Launch:
         while not self._interruption.count:
             fault = self._attempt(stage)
             if fault is None or self._interruption.count:
-                return None
+                return fault
             if not retry_may_help(fault) or self._restarts >= most:
                 return fault
             self._restarts += 1
@@ -159,7 +147,12 @@ class _Launch:
         (self._runtime / "logs" / "torchrun.log").unlink(missing_ok=True)
         attempt = begin_attempt(self._store)
         killed_before = oom_kills()
-        watch = HangWatch(self._runtime, self._job.spec.recovery.hang_seconds, patience=2.0**self._hangs)
+        watch = HangWatch(
+            self._runtime,
+            self._job.spec.recovery.hang_seconds,
+            patience=2.0**self._hangs,
+            start_seconds=START_SECONDS if stage.name == "train" else None,  # a program may well send no beats
+        )
         ending = Supervisor(
             self._start(stage, attempt),
             self._runtime,
@@ -173,8 +166,11 @@ class _Launch:
         if ending.hung:
             self._hangs += 1
             fault: Fault | None = hung(self._job, self._runtime, stage.name, ending.hung, None)
+        elif self._interruption.count:
+            fault = failed_to_stop(self._job, self._runtime, stage.name)
         else:
-            fault = diagnose(self._job, self._runtime, stage.name, ending.code, oom_kills() - killed_before)
+            killed = oom_kills() - killed_before
+            fault = diagnose(self._job, self._runtime, stage.name, ending.code, dead=ending.dead, oom_kills=killed)
         if fault and self._deadline.passed():
             fault = overdue(self._job.spec.active_deadline_seconds)
         if problem := upload_logs(self._store, self._runtime / "logs", attempt):

@@ -21,6 +21,7 @@ from trainyard_launcher.runtime import forget_pid, runtime_from_environment, wri
 
 OUT_OF_MEMORY = "OutOfMemory"
 TERMINATED = "Terminated"
+PEER_LOST = "PeerLost"  # what a rank says when another is gone: never the cause by itself
 _MEMORY_WORDS = ("out of memory", "can't allocate memory", "Cannot allocate memory")
 
 

@@ -6,10 +6,12 @@ user programs, too, may use it.
 
 import mmap
 import os
+import shutil
 import signal
 import struct
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
@@ -20,9 +22,12 @@ from trainyard_api.status import Progress
 
 PROGRESS = "progress.json"
 METRICS_PORT = "metrics-port"
+_NOTICES = "notices"
 _HEARTBEAT = "heartbeat-"
 _FAULT = "fault-"
 _PID = "pid-"
+SCRATCH = "prepare-"  # what the folders begin with in which data is prepared
+STAGING = "staging"  # the folder in which checkpoints are staged
 _BEAT = struct.Struct("=qd")
 
 
@@ -50,6 +55,15 @@ class Heartbeat:
         """Say that no beat is to be expected until the next one: the last step is done, or something long begins."""
         self._memory[:] = bytes(_BEAT.size)
 
+    @contextmanager
+    def resting(self) -> Iterator[None]:
+        """Rest while something goes on that knows its own limits of time, like an upload; then go on as before."""
+        step, time_of_beat = _BEAT.unpack(self._memory)
+        self.rest()
+        yield
+        if time_of_beat:  # a program that sends no beats is left alone
+            self.beat(step)
+
 
 def read_heartbeats(runtime: Path) -> dict[int, tuple[int, float]]:
     """Rank -> (step, time.monotonic() of the last beat), for ranks that have begun to beat and don't rest."""
@@ -72,6 +86,18 @@ def read_progress(runtime: Path) -> Progress | None:
         return Progress.model_validate_json((runtime / PROGRESS).read_bytes())
     except (OSError, ValidationError):
         return None
+
+
+def notify(runtime: Path, line: str) -> None:
+    """Tell a line to the person who watches the job."""
+    with (runtime / _NOTICES).open("a") as file:
+        file.write(f"{line}\n")
+
+
+def read_notices(runtime: Path) -> list[str]:
+    """What was told in this way."""
+    path = runtime / _NOTICES
+    return path.read_text().splitlines() if path.exists() else []
 
 
 def write_fault(runtime: Path, fault: Fault) -> None:
@@ -122,11 +148,19 @@ def read_metrics_port(runtime: Path) -> int | None:
 
 def clear(runtime: Path) -> None:
     """Forget what an earlier set of processes left, before a new one begins. Logs and staging stay."""
+    for scratch in runtime.glob(f"{SCRATCH}*"):
+        shutil.rmtree(scratch, ignore_errors=True)
     for prefix in (_HEARTBEAT, _FAULT, _PID):
         for _, path in _per_rank(runtime, prefix):
             path.unlink(missing_ok=True)
-    for name in (PROGRESS, METRICS_PORT):
+    for name in (PROGRESS, METRICS_PORT, _NOTICES):
         (runtime / name).unlink(missing_ok=True)
+
+
+def sweep(runtime: Path) -> None:
+    """Delete what is of use only while a launch goes on, and may be large. Logs stay."""
+    clear(runtime)
+    shutil.rmtree(runtime / STAGING, ignore_errors=True)
 
 
 class StopRequest:

@@ -14,7 +14,7 @@ from trainyard_launcher.logs import Follower, tail
 from trainyard_launcher.observer import Observer
 from trainyard_launcher.processes import Tree, is_alive, send
 from trainyard_launcher.rank import rank_log
-from trainyard_launcher.runtime import read_pids, read_progress
+from trainyard_launcher.runtime import read_notices, read_pids, read_progress
 from trainyard_launcher.torchrun import failure_noticed
 
 TICK = 0.1
@@ -28,6 +28,7 @@ class Ending:
 
     code: int
     hung: str | None = None
+    dead: tuple[int, ...] = ()  # ranks that had failed when that was first noticed
 
 
 class Supervisor:
@@ -56,7 +57,9 @@ class Supervisor:
         self._grace = grace_seconds
         self._follower = Follower(runtime / "logs", stage)
         self._told: set[int] = set()
+        self._noticed = 0
         self._failed_at: float | None = None
+        self._dead: tuple[int, ...] = ()
 
     def run(self) -> Ending:
         """Return when the tree has ended, with everything it started."""
@@ -70,11 +73,15 @@ class Supervisor:
             if hang or self._insisted() or self._half_dead():
                 self._tree.kill()
         self._report(to_the_end=True)
-        return Ending(self._tree.poll() or 0, hang)
+        return Ending(self._tree.poll() or 0, hang, self._dead)
 
     def _report(self, *, to_the_end: bool = False) -> None:
         for rank, line in self._follower.lines(to_the_end=to_the_end):
             self._observer.line(rank, line)
+        notices = read_notices(self._runtime)
+        for notice in notices[self._noticed :]:
+            self._observer.notice(notice)
+        self._noticed = len(notices)
         if progress := read_progress(self._runtime):
             self._observer.progress(progress)
 
@@ -99,8 +106,8 @@ class Supervisor:
         return self._failed_at is not None and time.monotonic() > self._failed_at + PEERS_SECONDS
 
     def _a_rank_failed(self) -> bool:
-        dead = [pid for pid in read_pids(self._runtime).values() if not is_alive(pid)]
-        return bool(dead) or failure_noticed(tail(self._runtime / "logs" / "torchrun.log"))
+        self._dead = tuple(rank for rank, pid in read_pids(self._runtime).items() if not is_alive(pid))
+        return bool(self._dead) or failure_noticed(tail(self._runtime / "logs" / "torchrun.log"))
 
     def _dump_stacks(self) -> None:
         pids = {rank: pid for rank, pid in read_pids(self._runtime).items() if is_alive(pid)}

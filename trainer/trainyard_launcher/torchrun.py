@@ -10,7 +10,7 @@ from trainyard_api.documents import ResolvedJob
 
 RENDEZVOUS_PORT = 29400
 _CLOSING = "closing signal SIGTERM"
-_ROOT_CAUSE = re.compile(r"Root Cause.*?rank\s*: (\d+) .*?exitcode\s*: (-?\d+) \(pid: (\d+)\)", re.DOTALL)
+_END = re.compile(r"rank\s*: (\d+) \(local_rank.*?exitcode\s*: (-?\d+) \(pid: (\d+)\)", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,12 @@ def failure_noticed(log: str) -> bool:
     return _CLOSING in log
 
 
-def first_failure(log: str) -> RankEnd | None:
-    """The rank that failed first, by the summary at the end of torchrun's log."""
-    found = _ROOT_CAUSE.search(log)
-    return RankEnd(int(found[1]), int(found[2]), int(found[3])) if found else None
+def failures(log: str) -> list[RankEnd]:
+    """The ranks that failed, by the summary at the end of torchrun's log, the first first.
+
+    Torchrun looks ten times a second, and counts in whole seconds: of ranks that fail together, it names the lowest.
+    """
+    others, summary, root = log.rpartition("Root Cause")
+    if not summary:
+        return []
+    return [RankEnd(*map(int, found)) for found in (*_END.findall(root), *_END.findall(others))]

@@ -9,6 +9,7 @@ import sys
 import time
 from bisect import bisect_left
 from collections.abc import Iterator
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
@@ -71,6 +72,7 @@ class TrainingMetrics(Collector):
         self._checkpoints = Histogram(CHECKPOINT_BUCKETS)
         self._custom: dict[str, float] = {}
         self._server: ThreadingHTTPServer | None = None
+        self._said: set[str] = set()
 
     def record_step(self, step: int, seconds: float, data_wait: float, samples: float) -> None:
         """One optimiser step is done: its number, its time and the part spent waiting for data, in seconds, and the
@@ -88,6 +90,17 @@ class TrainingMetrics(Collector):
     def record(self, values: dict[str, float]) -> None:
         """Latest values of a program's own metrics, told as trainyard_metric{name=...}."""
         self._custom = {**self._custom, **values}
+
+    @contextmanager
+    def harmless(self, lost: str) -> Iterator[None]:
+        """Keep what goes wrong with telemetry from training: it is counted, and said once what is `lost` by it."""
+        try:
+            yield
+        except Exception as error:  # noqa: BLE001 - whatever it is, training goes on
+            self.failures += 1
+            if lost not in self._said:
+                self._said.add(lost)
+                sys.stderr.write(f"{lost}, training goes on without: {error}\n")
 
     def collect(self) -> Iterator[Metric]:
         """What a scrape sees."""
@@ -120,7 +133,7 @@ class TrainingMetrics(Collector):
         if os.environ.get("LOCAL_RANK", "0") != "0":
             return None
         runtime = runtime or runtime_from_environment()
-        try:
+        with self.harmless("No metrics are served"):
             wanted = int(os.environ.get("TRAINYARD_METRICS_PORT", DEFAULT_PORT)) if port is None else port
             # In a pod, Prometheus comes from outside; on a person's machine nobody else has any business here.
             host = "" if "KUBERNETES_SERVICE_HOST" in os.environ else "127.0.0.1"
@@ -128,11 +141,8 @@ class TrainingMetrics(Collector):
             Thread(target=self._server.serve_forever, name="metrics", daemon=True).start()
             if runtime:
                 write_metrics_port(runtime, self._server.server_port)
-        except (OSError, ValueError, OverflowError) as error:
-            self.failures += 1
-            sys.stderr.write(f"No metrics are served, training goes on without: {error}\n")
-            return None
-        return self._server.server_port
+            return self._server.server_port
+        return None
 
     def close(self) -> None:
         """Stop answering."""

@@ -61,14 +61,16 @@ class Checkpointer:
         staging: Path,
         broadcast: Callable[[Any], Any] = lambda value: value,
         peer_seconds: float = 300.0,
+        tell: Callable[[str], object] = lambda line: None,
     ) -> None:
         """Stages in a file under `staging`, which should outlive the process, on a memory file system if there is one.
 
-        Rank 0 waits up to `peer_seconds` for the others' parts. Raises TrainyardError on every rank if storage can't be
-        written, or a newer attempt has begun.
+        Rank 0 waits up to `peer_seconds` for the others' parts, and says by `tell` which checkpoints can't be used.
+        Raises TrainyardError on every rank if storage can't be written, or a newer attempt has begun.
         """
         self._store, self._rank, self._world = store, rank, world
         self._broadcast = broadcast
+        self._tell = tell
         session_id = self._rank_0_first(partial(_begin, store, attempt))
         self._session = Session(attempt, session_id)
         self._writer = Writer(store, self._session, rank, world, keep, peer_seconds)
@@ -161,8 +163,16 @@ class Checkpointer:
             except DamagedError as error:
                 unusable[checkpoint.folder] = str(error)
                 continue
-            return checkpoint, contents, _report(unusable)
-        return None, None, _report(unusable)
+            return checkpoint, contents, self._report(unusable, f"The one of step {checkpoint.step} is used.")
+        return None, None, self._report(unusable, "There is no other: training starts from the beginning.")
+
+    def _report(self, unusable: dict[str, str], instead: str) -> list[str]:
+        sentences = [f"Checkpoint {folder} is not used: {why}." for folder, why in unusable.items()]
+        if sentences:
+            line = " ".join([*sentences, instead])
+            _log.warning(line)
+            self._tell(line)
+        return sentences
 
     def _read_chosen(self, chosen: Committed) -> Contents:
         try:
@@ -204,13 +214,6 @@ class Checkpointer:
     def _wait_for_staging(self) -> None:
         self._staging_free.wait()
         self._staging_free.clear()
-
-
-def _report(unusable: dict[str, str]) -> list[str]:
-    sentences = [f"Checkpoint {folder} is not used: {why}." for folder, why in unusable.items()]
-    for sentence in sentences:
-        _log.warning(sentence)
-    return sentences
 
 
 def _begin(store: Store, attempt: int) -> str:

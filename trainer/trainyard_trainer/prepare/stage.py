@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from trainyard_api.documents import DatasetManifest, ResolvedJob
 from trainyard_api.errors import ExitCode, TrainyardError
 from trainyard_api.recipe import ImageShape
+from trainyard_launcher.runtime import SCRATCH
 from trainyard_storage import Store, open_store
 from trainyard_storage.source import list_source
 from trainyard_trainer.data.index import manifest_hash, sealed
@@ -43,7 +44,7 @@ def prepare(job: ResolvedJob, run: Store, say: Callable[[str], None]) -> Dataset
     if done:
         say("the data is prepared already")
         return done
-    with tempfile.TemporaryDirectory(prefix="prepare-", dir=os.environ.get("TRAINYARD_RUNTIME")) as scratch:
+    with tempfile.TemporaryDirectory(prefix=SCRATCH, dir=os.environ.get("TRAINYARD_RUNTIME")) as scratch:
         try:
             return _prepare(job, run, Path(scratch), say)
         except (OSError, PolarsError) as error:

@@ -13,6 +13,8 @@ from torch.nn.parallel import DistributedDataParallel
 
 from trainyard_api.errors import ExitCode
 from trainyard_api.job import Checkpoint
+from trainyard_launcher.rank import guarded
+from trainyard_launcher.runtime import Heartbeat
 from trainyard_trainer.checkpoint import Checkpointer
 from trainyard_trainer.metrics import TrainingMetrics
 from trainyard_trainer.sdk.agreement import broadcast
@@ -49,8 +51,10 @@ class Checkpoints:
         staging: Path,
         metrics: TrainingMetrics,
         log: Log,
+        heart: Heartbeat,
     ) -> None:
         self._job = job
+        self._heart = heart
         self._state = state
         self._metrics = metrics
         self._log = log
@@ -66,7 +70,7 @@ class Checkpoints:
             staging=staging,
             broadcast=broadcast,
         )
-        atexit.register(self._checkpointer.wait)
+        atexit.register(self._finish)
 
     def load(self) -> int:
         """Take up the newest checkpoint. Returns its step; 0 if there is none. Collective."""
@@ -90,7 +94,8 @@ class Checkpoints:
         if self._job.device.type == "cuda":
             rank_state["cuda"] = torch.cuda.get_rng_state(self._job.device)
         state = {name: _bare(item).state_dict() for name, item in self._state.items()}
-        self._checkpointer.save(step, state, rank_state, {"step": step})
+        with self._heart.resting():  # the one before may still be on its way to a slow storage
+            self._checkpointer.save(step, state, rank_state, {"step": step})
         self._last = time.monotonic()
         self._metrics.record_checkpoint(self._last - began)
 
@@ -105,12 +110,21 @@ class Checkpoints:
         if stop or due or (self._every_steps is not None and step % self._every_steps == 0):
             self.save(step)
         if stop:
-            self._checkpointer.wait()
+            self.wait()
             sys.exit(ExitCode.INTERRUPTED if self._job.stop_signal == signal.SIGINT else ExitCode.TERMINATED)
 
     def wait(self) -> None:
         """Return when everything saved is in storage; raises what went wrong with it."""
-        self._checkpointer.wait()
+        with self._heart.resting():
+            self._checkpointer.wait()
+
+    def _finish(self) -> None:
+        """The program's end waits for its last checkpoint. Where that fails the process does: Python itself only
+        prints what is raised so late, and the run would count as finished."""
+        if code := guarded(self.wait, cause="ProgramError"):
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(code)
 
     def _due_by_time(self) -> bool:
         seconds = self._every_seconds

@@ -7,13 +7,14 @@ import torch
 
 from trainyard_api.errors import ExitCode, TrainyardError
 from trainyard_api.recipe import Recipe
+from trainyard_launcher.rank import PEER_LOST
 
 _NO_MEMORY = ("out of memory", "can't allocate memory", "Cannot allocate memory", "not enough memory")
 _NO_PEER = ("Connection closed by peer", "Connection reset by peer", "Broken pipe", "Connection refused", "gloo/")
 
 
 class StoppedError(Exception):
-    """Training was asked to stop, and has saved a checkpoint. Ends the process with `code`."""
+    """Training was asked to stop. Ends the process with `code`, behind a checkpoint."""
 
     def __init__(self, code: ExitCode) -> None:
         super().__init__(f"stopped, exit code {code}")
@@ -46,9 +47,9 @@ def explain(error: Exception, recipe: Recipe, folder: str | None) -> TrainyardEr
     ):
         return TrainyardError(
             f"Another process of this job is gone: {text.splitlines()[0]}",
-            remedy="see the first process that failed; training goes on from the last checkpoint",
+            remedy="see why the other one ended, in its log; the same command goes on from the last checkpoint",
             code=ExitCode.INFRASTRUCTURE,
-            cause="PeerLost",
+            cause=PEER_LOST,
         )
     if type(error).__module__.startswith(("torch._dynamo", "torch._inductor")):
         return TrainyardError(

@@ -10,24 +10,25 @@ from trainyard_storage import Store, digest
 from trainyard_trainer.data import SplitReader
 from trainyard_trainer.evaluate import overfitting
 from trainyard_trainer.models import Network
-from trainyard_trainer.train.evaluation import Judge
-from trainyard_trainer.train.state import TrainingState
+from trainyard_trainer.train.loop import Trainer
 
 EVALUATION = "evaluation.json"
 WEIGHTS = "trained/weights.safetensors"
 MARKER = "trained/TRAINED.json"
 
 
-def finish(job: ResolvedJob, run: Store, state: TrainingState, judge: Judge, reader: SplitReader, split: str) -> None:
+def finish(job: ResolvedJob, run: Store, trainer: Trainer, reader: SplitReader, split: str) -> None:
     """Take the best weights (with early stopping; else the last), judge them on `split`, and write all of it.
 
     The marker goes last: without it the stage is not done. Every rank must call it; rank 0 writes.
     """
     assert job.spec.recipe is not None
+    state = trainer.state
     at, best = state.position, state.best
     if best and best.weights:
         state.network.load_state_dict(best.weights)
-    result = judge(reader, at.step, job.spec.recipe.evaluate.metrics)
+    result = trainer.judged(reader, job.spec.recipe.evaluate.metrics)
+    trainer.heart.rest()  # the last step is done: what is left are uploads
     if state.ranks.rank != 0:
         return
     run.put_json(EVALUATION, {"split": split, **result, "overfitting": overfitting(at.history)})

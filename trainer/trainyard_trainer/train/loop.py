@@ -1,8 +1,9 @@
 """The training loop."""
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from trainyard_api.errors import ExitCode
 from trainyard_api.job import Checkpoint
@@ -50,7 +51,7 @@ class Trainer:
         while at.epoch < self.settings.epochs and not at.stopped_early:
             self.train_epoch()
             self.finish_epoch()
-        self.checkpointer.wait()
+        self._wait()
 
     def train_epoch(self) -> None:
         """The rest of the current epoch, step by step."""
@@ -93,7 +94,7 @@ class Trainer:
         if stop or notes.checkpoint_due or self._saves_at(at.step):
             self._save()
         if stop:
-            self.checkpointer.wait()
+            self._wait()
             raise StoppedError(ExitCode.TERMINATED if notes.terminated else ExitCode.INTERRUPTED)
 
     def finish_epoch(self) -> None:
@@ -111,7 +112,7 @@ class Trainer:
         }
         ranks.share_buffers(self.state.network)
         if self.validation:
-            result = self.judge(self.validation, at.step, self.validation_metrics)
+            result = self.judged(self.validation, self.validation_metrics)
             row["validation/loss"] = result["loss"]
             row |= {f"validation/{name}": value for name, value in result["metrics"].items()}
         if best:
@@ -120,7 +121,17 @@ class Trainer:
         at.epoch, at.batch, at.loss_sum, at.samples, at.epoch_seconds = at.epoch + 1, 0, 0.0, 0.0, 0.0
         self.reporter.metrics.epoch = at.epoch
         if ranks.rank == 0:
-            write_history(self.run_store, at.history)
+            with self.heart.resting():
+                write_history(self.run_store, at.history)
+
+    def judged(self, reader: SplitReader, metrics: Literal["auto"] | Sequence[str]) -> dict[str, Any]:
+        """What the judge says of a split; a signal interrupts it, behind a checkpoint from which it is asked again."""
+        try:
+            return self.judge(reader, self.state.position.step, metrics)
+        except StoppedError:
+            self._save()
+            self._wait()
+            raise
 
     def _saves_at(self, step: int) -> bool:
         return self.every.every_steps is not None and step % self.every.every_steps == 0
@@ -134,6 +145,12 @@ class Trainer:
 
     def _save(self) -> None:
         began = time.monotonic()
-        self.checkpointer.save(self.state.position.step, *self.state.capture())
+        captured = self.state.capture()
+        with self.heart.resting():  # the one before may still be on its way to a slow storage
+            self.checkpointer.save(self.state.position.step, *captured)
         self._last_save = time.monotonic()
         self.reporter.metrics.record_checkpoint(self._last_save - began)
+
+    def _wait(self) -> None:
+        with self.heart.resting():
+            self.checkpointer.wait()

@@ -57,4 +57,5 @@ class Reporter:
             loss=notes.loss,
             secondsLeft=round((self._steps - at.step) * at.seconds / at.step),
         )
-        write_progress(self._runtime, progress)
+        with self.metrics.harmless("Progress can't be told"):
+            write_progress(self._runtime, progress)

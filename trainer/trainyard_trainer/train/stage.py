@@ -11,7 +11,7 @@ import torch
 from trainyard_api.documents import Plan, ResolvedJob
 from trainyard_api.errors import TrainyardError
 from trainyard_api.recipe import Recipe
-from trainyard_launcher.runtime import Heartbeat
+from trainyard_launcher.runtime import STAGING, Heartbeat, notify
 from trainyard_storage import Store, open_store
 from trainyard_trainer.checkpoint import Checkpointer
 from trainyard_trainer.data import SplitReader
@@ -78,15 +78,16 @@ def train(job: ResolvedJob, recipe: Recipe, run: Store, ranks: Ranks) -> None:
         world=ranks.world,
         keep=job.spec.checkpoint.keep,
         attempt=int(os.environ.get("TRAINYARD_ATTEMPT", "0")),
-        staging=runtime / "staging",
+        staging=runtime / STAGING,
         broadcast=ranks.broadcast,
+        tell=partial(notify, runtime),
     )
     loaded = checkpointer.load_latest()
     if loaded:
         state.restore(loaded)
     held_back = partial(reading, batch_size=recipe.train.batch_size, shuffle=False)
-    judge = Judge(state.network, plan, recipe.train, ranks.device, heart)
-    Trainer(
+    signals = StopSignals()  # from here on there is something to save; before, a signal just ends the process
+    trainer = Trainer(
         settings=recipe.train,
         every=job.spec.checkpoint,
         run_store=run,
@@ -100,14 +101,15 @@ def train(job: ResolvedJob, recipe: Recipe, run: Store, ranks: Ranks) -> None:
             steps=steps,
             steps_per_epoch=reader.batches_per_epoch,
         ),
-        judge=judge,
+        judge=Judge(state.network, plan, recipe.train, ranks, heart, signals),
         checkpointer=checkpointer,
         heart=heart,
         reporter=Reporter(runtime, metrics, rank=ranks.rank, epochs=recipe.train.epochs, steps=steps),
-        signals=StopSignals(),  # from here on there is something to save; before, a signal just ends the process
-    ).run()
+        signals=signals,
+    )
+    trainer.run()
     split = next(name for name in ("test", "validation", "train") if manifest.rows(name))
-    finish(job, run, state, judge, held_back(split), split)
+    finish(job, run, trainer, held_back(split), split)
 
 
 def validation_metrics(recipe: Recipe, plan: Plan) -> list[str]:

@@ -28,16 +28,27 @@ class Notes:
     first_bad: int | None  # the first of these steps, from 0, whose loss is not finite
 
 
-class SyncPoints:
-    """Collects each step's loss on the device, and decides when ranks meet: about every 0.3 s, at the same step.
+class Pace:
+    """How many steps lie between two meetings: as many as take about 0.3 s.
 
-    The number of steps between two meetings follows from the time of a step that the ranks agreed on, so they agree on
-    it too. It at most doubles, because the first steps are slower than the rest.
+    It follows from the time of a step that the ranks agreed on, so they agree on it too. It at most doubles, because
+    the first steps are slower than the rest.
     """
+
+    def __init__(self) -> None:
+        self.steps = 1
+
+    def follow(self, step_seconds: float) -> None:
+        """Take up the mean time of a step until this meeting."""
+        self.steps = max(1, min(2 * self.steps, int(SECONDS / max(step_seconds, 1e-9)), MOST_STEPS))
+
+
+class SyncPoints:
+    """Collects each step's loss on the device, and decides when ranks meet: about every 0.3 s, at the same step."""
 
     def __init__(self, ranks: Ranks) -> None:
         self._ranks = ranks
-        self._every = 1
+        self._pace = Pace()
         self._losses: list[Tensor] = []
         self._samples = 0.0
         self._began = time.perf_counter()
@@ -46,7 +57,7 @@ class SyncPoints:
         """Take in a step: this rank's sum of losses, the global batch's samples. True if it's time to meet."""
         self._losses.append(loss)
         self._samples += samples
-        return len(self._losses) >= self._every
+        return len(self._losses) >= self._pace.steps
 
     def restart_clock(self) -> None:
         """Leave the time since the last meeting out: it was spent on something else than steps."""
@@ -65,7 +76,7 @@ class SyncPoints:
         first_bad = None
         if not isfinite(loss):
             first_bad = self._ranks.smallest(next((i for i, one in enumerate(losses) if not isfinite(one)), steps))
-        self._every = max(1, min(2 * self._every, int(SECONDS / max(each, 1e-9)), MOST_STEPS))
+        self._pace.follow(each)
         self._losses, self._samples = [], 0.0
         self.restart_clock()
         notes = Notes(
