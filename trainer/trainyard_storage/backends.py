@@ -83,6 +83,7 @@ class S3Access:
             "aws_region": self.region,
             "aws_virtual_hosted_style_request": "false",
             "aws_allow_http": "false" if self.endpoint.startswith("https://") else "true",
+            "max_retries": _RETRY["max_retries"],
         }
 
 

@@ -10,6 +10,7 @@ from polars.exceptions import PolarsError
 from trainyard_api.errors import TrainyardError
 from trainyard_api.job import Storage
 from trainyard_api.recipe import Data
+from trainyard_storage.faults import explain
 from trainyard_storage.source import SourceFile, SourceListing
 from trainyard_storage.store import open_store
 from trainyard_trainer.sources.bad import BadSamples
@@ -18,6 +19,9 @@ from trainyard_trainer.sources.jsonl import jsonl_scan
 from trainyard_trainer.sources.lists import with_arrays
 
 Scan = Callable[[list[SourceFile]], pl.LazyFrame]
+
+FAILURES = (PolarsError, OSError)
+"""What a scan raises: for the bytes it can't make sense of, and for those it doesn't get."""
 
 
 @dataclass
@@ -35,7 +39,7 @@ class Tables:
             try:
                 for frame in part.select(columns).collect_batches(maintain_order=False, engine="streaming"):
                     yield split, frame
-            except PolarsError as error:
+            except FAILURES as error:
                 raise unreadable(self.files, self.scan, error) from error
 
 
@@ -50,7 +54,7 @@ def open_tables(listing: SourceListing, data: Data, storage: Storage, scratch: P
     for file in _one_per_split(listing.files) if listing.format != "parquet" else listing.files:
         try:
             schemas[file] = scan([file]).collect_schema()
-        except PolarsError as error:
+        except FAILURES as error:
             raise unreadable((file,), scan, error) from error
     first = next(iter(schemas.values()))
     for file, schema in schemas.items():
@@ -59,7 +63,7 @@ def open_tables(listing: SourceListing, data: Data, storage: Storage, scratch: P
     try:
         scan = with_arrays(scan, list(listing.files), bad)
         return Tables(listing.files, scan, scan([listing.files[0]]).collect_schema())
-    except PolarsError as error:
+    except FAILURES as error:
         raise unreadable(listing.files, scan, error) from error
 
 
@@ -106,14 +110,28 @@ def other_columns(file: SourceFile, first: SourceFile, found: list[str], expecte
 
 
 def unreadable(files: tuple[SourceFile, ...], scan: Scan, error: Exception) -> TrainyardError:
-    """The error that names the one file of `files` that can't be read, found by reading each alone."""
+    """What `error` says to a person, with the one file of `files` that can't be read, found by reading each alone."""
+    if isinstance(error, OSError):
+        return _unreached(files[0].uri if len(files) == 1 else files[0].base, error)
     for file in files:
         try:
             for _ in scan([file]).collect_batches(engine="streaming"):
                 pass
         except PolarsError as reason:
             return _corrupt(file.uri, reason)
+        except OSError as reason:
+            return _unreached(file.uri, reason)
     return _corrupt(files[0].base, error)
+
+
+def _unreached(where: str, error: OSError) -> TrainyardError:
+    """Storage failed under a scan; Polars reaches it as our own store does, and fails in the same words."""
+    told = explain(error, "read", where)
+    if isinstance(told, TrainyardError):
+        return told
+    return TrainyardError(
+        "A file was there when the data was listed, and is gone.", where, "Start again.", cause="DataMissing"
+    )
 
 
 def _corrupt(where: str, reason: Exception) -> TrainyardError:
