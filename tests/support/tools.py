@@ -26,6 +26,7 @@ CHECKS: dict[str, Callable[[], str | None]] = {
     "go": _go,
     "chromium": _program("chromium", "opens the report", "chromium"),
     "chromedriver": _program("chromedriver", "drives Chromium", "chromium-driver"),
+    "openssl": _program("openssl", "makes certificates for an S3 server by TLS", "openssl"),
     "curl": _program("curl", "asks a served model as the documentation does", "curl"),
 }
 
