@@ -17,6 +17,7 @@ from trainyard_trainer.sources.bad import BadSamples
 from trainyard_trainer.sources.csv import csv_scan
 from trainyard_trainer.sources.jsonl import jsonl_scan
 from trainyard_trainer.sources.lists import with_arrays
+from trainyard_trainer.sources.same import check_same
 
 Scan = Callable[[list[SourceFile]], pl.LazyFrame]
 
@@ -49,17 +50,17 @@ def open_tables(listing: SourceListing, data: Data, storage: Storage, scratch: P
         scan = _parquet_scan(listing, storage)
     else:
         paths = {file: _local(file, storage, scratch) for file in listing.files}
-        scan = csv_scan(paths, data, scratch, bad) if listing.format == "csv" else jsonl_scan(paths, scratch, bad)
+        try:
+            scan = csv_scan(paths, data, scratch, bad) if listing.format == "csv" else jsonl_scan(paths, scratch, bad)
+        except PolarsError as error:
+            raise _corrupt(listing.files[0].base, error) from error
     schemas: dict[SourceFile, pl.Schema] = {}
     for file in _one_per_split(listing.files) if listing.format != "parquet" else listing.files:
         try:
             schemas[file] = scan([file]).collect_schema()
         except FAILURES as error:
             raise unreadable((file,), scan, error) from error
-    first = next(iter(schemas.values()))
-    for file, schema in schemas.items():
-        if set(schema) != set(first):
-            raise other_columns(file, listing.files[0], list(schema), list(first))
+    check_same(schemas)
     try:
         scan = with_arrays(scan, list(listing.files), bad)
         return Tables(listing.files, scan, scan([listing.files[0]]).collect_schema())
@@ -95,18 +96,6 @@ def _local(file: SourceFile, storage: Storage, scratch: Path) -> Path:
     path = scratch / "source" / file.split / file.key
     open_store(file.base, storage).download(file.key, path)
     return path
-
-
-def other_columns(file: SourceFile, first: SourceFile, found: list[str], expected: list[str]) -> TrainyardError:
-    """The error for a file whose columns aren't those of the first."""
-    missing, extra = sorted(set(expected) - set(found)), sorted(set(found) - set(expected))
-    parts = [f"lacks {', '.join(missing)}" if missing else "", f"has also {', '.join(extra)}" if extra else ""]
-    return TrainyardError(
-        f"The files differ in their columns: this one {' and '.join(part for part in parts if part)}.",
-        f"{file.uri} (compared with {first.uri})",
-        "Give all files the same columns, or name those that belong together by a pattern in data.uri.",
-        cause="DataMismatch",
-    )
 
 
 def unreadable(files: tuple[SourceFile, ...], scan: Scan, error: Exception) -> TrainyardError:
