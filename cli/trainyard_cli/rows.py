@@ -1,5 +1,6 @@
 """Rows that people give to a model, read from a file or standard input, and checked column by column."""
 
+import csv
 import io
 import json
 from collections.abc import Sequence
@@ -13,14 +14,12 @@ from numpy.typing import NDArray
 
 from trainyard_api.documents import InputSignature, Signature
 from trainyard_api.errors import TrainyardError
-from trainyard_api.recipe import Data
 from trainyard_trainer.sources.decode import IMAGE_ENDINGS, ArraySpec, BadSample, decode
 
 Columns = dict[str, list[Any]]
 Arrays = dict[str, NDArray[Any]]
 
 DTYPES = {"FP64": "float64", "FP32": "float32", "INT64": "int64", "UINT8": "uint8"}
-MISSING = frozenset(Data.model_fields["missing_values"].default)  # in CSV, where everything is text
 
 
 def read_rows(source: str, stdin: BinaryIO, signature: Signature) -> Columns:
@@ -29,7 +28,7 @@ def read_rows(source: str, stdin: BinaryIO, signature: Signature) -> Columns:
     :raises TrainyardError: the file is missing, empty, of another format, or can't be read
     """
     if source == "-":
-        return _text(stdin.read(), "standard input")
+        return _text(stdin.read(), "standard input", signature)
     path = Path(source)
     try:
         data = path.read_bytes()
@@ -44,8 +43,8 @@ def read_rows(source: str, stdin: BinaryIO, signature: Signature) -> Columns:
         except (pl.exceptions.PolarsError, OSError) as error:
             raise _unreadable(source, f"no valid Parquet: {error}") from error
     if ending == "csv":
-        return _csv(data, source)
-    return _text(data, source)
+        return _csv(data, source, signature)
+    return _text(data, source, signature)
 
 
 def arrays_for(columns: Columns, signature: Signature) -> Arrays:
@@ -143,11 +142,11 @@ def _unfit(spec: InputSignature, row: int, value: Any, wanted: str) -> Trainyard
     return TrainyardError(f"Column {spec.name}, row {row}: {shown} is not {wanted}.", cause="InputInvalid")
 
 
-def _text(data: bytes, source: str) -> Columns:
+def _text(data: bytes, source: str, signature: Signature) -> Columns:
     """JSON or JSON Lines if it begins like it, else CSV."""
     start = data.lstrip()[:1]
     if start not in (b"{", b"["):
-        return _csv(data, source)
+        return _csv(data, source, signature)
     try:
         rows = json.loads(data)
     except ValueError:
@@ -177,13 +176,24 @@ def _turned(rows: list[Any], source: str) -> Columns:
     return _filled(columns, source)
 
 
-def _csv(data: bytes, source: str) -> Columns:
+def _csv(data: bytes, source: str, signature: Signature) -> Columns:
+    """Texts as training reads them: without blanks around them, and null where they mean a missing value."""
     try:
-        table = pl.read_csv(io.BytesIO(data), infer_schema=False)
-    except pl.exceptions.PolarsError as error:
+        lines = csv.reader(io.StringIO(data.decode("utf-8-sig"), newline=""), strict=True)
+        header = next((line for line in lines if line), [])
+        # In a table of one column a blank line is a row without a value.
+        rows = [line or [""] for line in lines if line or len(header) == 1]
+    except (UnicodeDecodeError, csv.Error) as error:
         raise _unreadable(source, f"no valid CSV: {error}") from error
-    found = table.to_dict(as_series=False)
-    return _filled({name: [None if v in MISSING else v for v in values] for name, values in found.items()}, source)
+    if len(set(header)) < len(header):
+        raise _unreadable(source, "two columns have one name")
+    for number, row in enumerate(rows, start=1):
+        if len(row) != len(header):
+            raise _unreadable(source, f"row {number} has {len(row)} fields, not {len(header)}")
+    missing = {text.strip() for text in signature.missing_values}
+    stripped = [[value.strip() for value in row] for row in rows]
+    columns = {name: [row[place] for row in stripped] for place, name in enumerate(header)}
+    return _filled({name: [None if v in missing else v for v in values] for name, values in columns.items()}, source)
 
 
 def _image(data: bytes, ending: str, source: str, signature: Signature) -> Columns:

@@ -6,6 +6,7 @@ from pydantic import Field
 
 from trainyard_api.base import Count, Model, PositiveInt
 from trainyard_api.job import JobSpec
+from trainyard_api.recipe import MISSING_VALUES
 
 Task = Literal["binary", "multiclass", "regression"]
 
@@ -113,6 +114,7 @@ class Plan(Model):
     steps: list[Step] = Field(description="In the order they're applied.")
     features: list[str] = Field(description="Name of each of the `width` features; empty for a tensor.")
     target: Target = Field(description="What is predicted.")
+    missing_values: list[str] = Field(MISSING_VALUES, description="Texts that mean a missing value in CSV.")
 
 
 class InputSignature(Model):
@@ -145,6 +147,9 @@ class Signature(Model):
         "regression: prediction FP32 [-1]."
     )
     classes: list[str] = Field([], description="Names of the classes, by index of the probabilities.")
+    missing_values: list[str] = Field(
+        MISSING_VALUES, description="Texts that mean a missing value in rows given as CSV, as in the training data."
+    )
 
 
 Rows = Annotated[int, Field(ge=0)]

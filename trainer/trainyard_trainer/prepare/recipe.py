@@ -36,6 +36,7 @@ def prepare_recipe(work: Work, prepare: Prepare) -> Prepared:
         steps=[*_row_steps(prepare, inputs), *inputs.steps],
         features=inputs.features,
         target=target,
+        missingValues=work.data.missing_values,
     )
     work.say("writing shards")
     fields, splits = write_shards(rows, plan, work.output)
