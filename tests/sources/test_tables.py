@@ -1,5 +1,6 @@
 """CSV, JSON Lines and list columns: types, and what can't be read."""
 
+import io
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -39,6 +40,15 @@ def test_types_hold_for_all_files(tmp_path: Path) -> None:
     assert sorted(frame["x"]) == [0.5, 1.0, 2.0]
     assert frame["y"].null_count() == 1
     assert bad.count == 0
+
+
+@pytest.mark.parametrize("ending", ["csv", "parquet", "jsonl"])
+def test_names_that_look_like_patterns(tmp_path: Path, ending: str) -> None:
+    table = pl.DataFrame({"x": [1, 2]})
+    stream = io.BytesIO()
+    {"csv": table.write_csv, "parquet": table.write_parquet, "jsonl": table.write_ndjson}[ending](stream)
+    frame, _ = read(tmp_path, {f"[1] ?*.{ending}": stream.getvalue()})
+    assert sorted(frame["x"]) == [1, 2]
 
 
 def test_columns_named_categorical_stay_text(tmp_path: Path) -> None:

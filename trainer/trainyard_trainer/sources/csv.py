@@ -51,7 +51,7 @@ def _text(
     """All columns as text without blanks around it; what means missing is null."""
     frames = [
         # Polars leaves doubled quotes in the header's names as they are.
-        pl.scan_csv(paths[file], infer_schema=False, empty_string_is_null=False, new_columns=headers[file])
+        pl.scan_csv(paths[file], infer_schema=False, empty_string_is_null=False, new_columns=headers[file], glob=False)
         for file in files
     ]
     names = next(iter(headers.values()))

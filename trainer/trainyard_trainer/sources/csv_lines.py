@@ -43,7 +43,7 @@ def is_ragged(path: Path, width: int) -> bool:
     uneven = bare.str.contains('"', literal=True) | (bare.str.count_matches(",", literal=True) != width - 1)
     late = line.first().str.strip_chars("\ufeff") == ""
     try:
-        lines = pl.scan_lines(path).select(late | ((line != "") & uneven).any())
+        lines = pl.scan_lines(path, glob=False).select(late | ((line != "") & uneven).any())
         return bool(lines.collect(engine="streaming").item())
     except PolarsError:  # not UTF-8
         return True

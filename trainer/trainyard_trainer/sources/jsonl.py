@@ -1,5 +1,6 @@
 """JSON Lines: one object per line. Types are decided over all lines of all files."""
 
+import glob
 import json
 import math
 from collections.abc import Callable
@@ -33,13 +34,18 @@ def jsonl_scan(
         )
 
     def scan(files: list[SourceFile]) -> pl.LazyFrame:
-        return pl.scan_ndjson([paths[file] for file in files], schema=schema)
+        return pl.scan_ndjson([_literal(paths[file]) for file in files], schema=schema)
 
     return scan
 
 
+def _literal(path: Path) -> str:
+    """`path` as Polars takes it: always for a pattern."""
+    return glob.escape(str(path))
+
+
 def _schema(path: Path) -> pl.Schema:
-    lines = pl.scan_ndjson(path, infer_schema_length=None)
+    lines = pl.scan_ndjson(_literal(path), infer_schema_length=None)
     schema = lines.collect_schema()
     lines.select(pl.len()).collect(engine="streaming")
     return schema
