@@ -49,6 +49,9 @@ class DatasetManifest(Model):
     format: Literal["parquet", "webdataset"] = Field(description="Format of the shards.")
     fields: dict[str, FieldSpec] = Field(description="Fields of every sample, by name.")
     splits: dict[str, list[Shard]] = Field(description="Shards of train, validation and test, in order.")
+    raw: dict[str, list[Shard]] = Field(
+        {}, description="Raw inputs of a split, row by row as in its shards, where they're kept."
+    )
     hash: str = Field(description="xxh3_128 of the manifest's canonical JSON with this field empty, 32 hex digits.")
 
     def rows(self, split: str) -> int:

@@ -1,7 +1,7 @@
 """What the stage works with, and what it leaves."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from trainyard_api.documents import DataCard, FieldSpec, Plan, Shard
@@ -13,12 +13,13 @@ from trainyard_trainer.sources import BadSamples, Source
 
 @dataclass
 class Prepared:
-    """Shards on local disk, described; `plan` in recipe mode only."""
+    """Shards on local disk, described; `plan` and `raw` in recipe mode only."""
 
     fields: dict[str, FieldSpec]
     splits: dict[str, list[Shard]]
     card: DataCard
     plan: Plan | None = None
+    raw: dict[str, list[Shard]] = field(default_factory=dict)
 
 
 @dataclass
