@@ -32,6 +32,7 @@ class Shard(Model):
     key: str = Field(description="Place, relative to the manifest.")
     rows: Count = Field(description="Samples in it.")
     bytes: Count = Field(description="Size in bytes.")
+    text_bytes: Count = Field(0, description="Bytes of its texts and byte strings, not compressed.")
     xxh3: str = Field(description="xxh3_64 of its bytes, 16 hex digits.")
 
 
