@@ -15,7 +15,7 @@ run: .venv/.run ## install what is pinned, then train and publish the digits exa
 	trainyard run examples/digits/job.yaml
 
 test: .venv/.dev ## run every test (needs Go for the S3 server and Chromium for the report)
-	PYTHONPATH=tests python -m support.tools go chromium chromedriver curl
+	PYTHONPATH=tests python -m support.tools go chromium chromedriver curl openssl
 	PYTHONPATH=tests python -m support.s3_server
 	pytest -n $${TEST_WORKERS:-2} --dist worksteal --cov --cov-report=term:skip-covered $(ARGS)
 

@@ -9,7 +9,8 @@ from typing import Any
 
 from trainyard_api.documents import Signature
 from trainyard_api.errors import ExitCode, TrainyardError
-from trainyard_cli.rows import Arrays, arrays_for, not_inputs, read_rows
+from trainyard_cli.arrays import Arrays, arrays_for, not_inputs
+from trainyard_cli.rows import read_rows
 from trainyard_server.model import InferenceModel
 from trainyard_server.model_store import resolve_model
 

@@ -1,26 +1,19 @@
-"""Rows that people give to a model, read from a file or standard input, and checked column by column."""
+"""Rows that people give to a model, read from a file or standard input."""
 
+import csv
 import io
 import json
-from collections.abc import Sequence
-from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
-from trainyard_api.documents import InputSignature, Signature
+from trainyard_api.documents import Signature
 from trainyard_api.errors import TrainyardError
-from trainyard_api.recipe import Data
 from trainyard_trainer.sources.decode import IMAGE_ENDINGS, ArraySpec, BadSample, decode
 
 Columns = dict[str, list[Any]]
-Arrays = dict[str, NDArray[Any]]
-
-DTYPES = {"FP64": "float64", "FP32": "float32", "INT64": "int64", "UINT8": "uint8"}
-MISSING = frozenset(Data.model_fields["missing_values"].default)  # in CSV, where everything is text
 
 
 def read_rows(source: str, stdin: BinaryIO, signature: Signature) -> Columns:
@@ -29,7 +22,7 @@ def read_rows(source: str, stdin: BinaryIO, signature: Signature) -> Columns:
     :raises TrainyardError: the file is missing, empty, of another format, or can't be read
     """
     if source == "-":
-        return _text(stdin.read(), "standard input")
+        return _text(stdin.read(), "standard input", signature)
     path = Path(source)
     try:
         data = path.read_bytes()
@@ -44,110 +37,15 @@ def read_rows(source: str, stdin: BinaryIO, signature: Signature) -> Columns:
         except (pl.exceptions.PolarsError, OSError) as error:
             raise _unreadable(source, f"no valid Parquet: {error}") from error
     if ending == "csv":
-        return _csv(data, source)
-    return _text(data, source)
+        return _csv(data, source, signature)
+    return _text(data, source, signature)
 
 
-def arrays_for(columns: Columns, signature: Signature) -> Arrays:
-    """`columns` as the model takes them.
-
-    :raises TrainyardError: a column is missing, or holds a value that it can't; named with its row
-    """
-    wanted = {one.name: one for one in signature.inputs}
-    missing = [name for name in wanted if name not in columns]
-    if missing:
-        said = [f"column {name} is missing" for name in missing]
-        said += [f"column {name} is not an input" for name in not_inputs(columns, signature)]
-        raise TrainyardError(
-            f"The columns don't fit the model: {'; '.join(said[:10])}{'; ...' if len(said) > 10 else ''}.",
-            remedy=f"Give {', '.join(wanted)}.",
-            cause="InputInvalid",
-        )
-    return {name: _array(columns[name], one) for name, one in wanted.items()}
-
-
-def not_inputs(columns: Columns, signature: Signature) -> list[str]:
-    """Names of columns that the model doesn't ask for, like the target or those dropped before training."""
-    return sorted(columns.keys() - {one.name for one in signature.inputs})
-
-
-def _array(values: Sequence[Any], spec: InputSignature) -> NDArray[Any]:
-    if spec.datatype == "BYTES":
-        texts = [_category(value, row, spec) for row, value in enumerate(values, start=1)]
-        return np.array(texts, dtype=object)
-    if spec.shape == [-1]:
-        numbers = [_number(value, row, spec) for row, value in enumerate(values, start=1)]
-        return np.array(numbers, dtype=DTYPES[spec.datatype])
-    return np.stack([_tensor(value, row, spec) for row, value in enumerate(values, start=1)])
-
-
-def _category(value: Any, row: int, spec: InputSignature) -> str:
-    """A category's name as preparation writes it: 2 and 2.0 are both `2`."""
-    if value is None or value == "" or value != value:
-        _check_nullable(row, spec)
-        return ""
-    if isinstance(value, float) and value.is_integer():
-        return str(int(value))
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, str | int | float):
-        return str(value)
-    raise _unfit(spec, row, value, "text")
-
-
-def _number(value: Any, row: int, spec: InputSignature) -> float:
-    if isinstance(value, date):
-        moment = value if isinstance(value, datetime) else datetime(value.year, value.month, value.day)
-        return moment.replace(tzinfo=moment.tzinfo or UTC).timestamp()
-    if value is None or value == "":
-        value = float("nan")
-    if isinstance(value, str) and value.lower() in ("true", "false"):  # what a truth value is in CSV
-        value = value.lower() == "true"
-    try:
-        number = float(value)
-    except (TypeError, ValueError) as error:
-        raise _unfit(spec, row, value, "a number") from error
-    if number != number:
-        _check_nullable(row, spec)
-    if abs(number) == float("inf"):
-        raise _unfit(spec, row, value, "a finite number")
-    return number
-
-
-def _tensor(value: Any, row: int, spec: InputSignature) -> NDArray[Any]:
-    try:
-        given = json.loads(value) if isinstance(value, str) else value
-        array = np.asarray(given)
-        whole = array.astype(DTYPES[spec.datatype])
-    except (TypeError, ValueError, OverflowError) as error:
-        raise _unfit(spec, row, value, f"an array of numbers of shape {spec.shape[1:]}") from error
-    if list(array.shape) != spec.shape[1:]:
-        raise _unfit(spec, row, value, f"of shape {spec.shape[1:]}, but of shape {list(array.shape)}")
-    if not np.array_equal(whole, array):
-        raise _unfit(spec, row, value, f"an array of {spec.datatype} without rounding")
-    return whole
-
-
-def _check_nullable(row: int, spec: InputSignature) -> None:
-    if not spec.nullable:
-        raise TrainyardError(
-            f"Column {spec.name}, row {row}: the value is missing, and none was missing in training.",
-            remedy="Give a value.",
-            cause="InputInvalid",
-        )
-
-
-def _unfit(spec: InputSignature, row: int, value: Any, wanted: str) -> TrainyardError:
-    shown = repr(value)
-    shown = shown if len(shown) <= 40 else shown[:37] + "..."
-    return TrainyardError(f"Column {spec.name}, row {row}: {shown} is not {wanted}.", cause="InputInvalid")
-
-
-def _text(data: bytes, source: str) -> Columns:
+def _text(data: bytes, source: str, signature: Signature) -> Columns:
     """JSON or JSON Lines if it begins like it, else CSV."""
     start = data.lstrip()[:1]
     if start not in (b"{", b"["):
-        return _csv(data, source)
+        return _csv(data, source, signature)
     try:
         rows = json.loads(data)
     except ValueError:
@@ -177,13 +75,24 @@ def _turned(rows: list[Any], source: str) -> Columns:
     return _filled(columns, source)
 
 
-def _csv(data: bytes, source: str) -> Columns:
+def _csv(data: bytes, source: str, signature: Signature) -> Columns:
+    """Texts as training reads them: without blanks around them, and null where they mean a missing value."""
     try:
-        table = pl.read_csv(io.BytesIO(data), infer_schema=False)
-    except pl.exceptions.PolarsError as error:
+        lines = csv.reader(io.StringIO(data.decode("utf-8-sig"), newline=""), strict=True)
+        header = next((line for line in lines if line), [])
+        # In a table of one column a blank line is a row without a value.
+        rows = [line or [""] for line in lines if line or len(header) == 1]
+    except (UnicodeDecodeError, csv.Error) as error:
         raise _unreadable(source, f"no valid CSV: {error}") from error
-    found = table.to_dict(as_series=False)
-    return _filled({name: [None if v in MISSING else v for v in values] for name, values in found.items()}, source)
+    if len(set(header)) < len(header):
+        raise _unreadable(source, "two columns have one name")
+    for number, row in enumerate(rows, start=1):
+        if len(row) != len(header):
+            raise _unreadable(source, f"row {number} has {len(row)} fields, not {len(header)}")
+    missing = {text.strip() for text in signature.missing_values}
+    stripped = [[value.strip() for value in row] for row in rows]
+    columns = {name: [row[place] for row in stripped] for place, name in enumerate(header)}
+    return _filled({name: [None if v in missing else v for v in values] for name, values in columns.items()}, source)
 
 
 def _image(data: bytes, ending: str, source: str, signature: Signature) -> Columns:

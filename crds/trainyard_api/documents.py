@@ -6,6 +6,7 @@ from pydantic import Field
 
 from trainyard_api.base import Count, Model, PositiveInt
 from trainyard_api.job import JobSpec
+from trainyard_api.recipe import MISSING_VALUES
 
 Task = Literal["binary", "multiclass", "regression"]
 
@@ -31,6 +32,7 @@ class Shard(Model):
     key: str = Field(description="Place, relative to the manifest; or the URI of a file that stays where it was.")
     rows: Count = Field(description="Samples in it.")
     bytes: Count = Field(description="Size in bytes.")
+    text_bytes: Count = Field(0, description="Bytes of its texts and byte strings, not compressed.")
     xxh3: str = Field(description="xxh3_64 of its bytes, 16 hex digits.")
 
 
@@ -48,6 +50,9 @@ class DatasetManifest(Model):
     format: Literal["parquet", "webdataset"] = Field(description="Format of the shards.")
     fields: dict[str, FieldSpec] = Field(description="Fields of every sample, by name.")
     splits: dict[str, list[Shard]] = Field(description="Shards of train, validation and test, in order.")
+    raw: dict[str, list[Shard]] = Field(
+        {}, description="Raw inputs of a split, row by row as in its shards, where they're kept."
+    )
     hash: str = Field(description="xxh3_128 of the manifest's canonical JSON with this field empty, 32 hex digits.")
 
     def rows(self, split: str) -> int:
@@ -113,6 +118,7 @@ class Plan(Model):
     steps: list[Step] = Field(description="In the order they're applied.")
     features: list[str] = Field(description="Name of each of the `width` features; empty for a tensor.")
     target: Target = Field(description="What is predicted.")
+    missing_values: list[str] = Field(MISSING_VALUES, description="Texts that mean a missing value in CSV.")
 
 
 class InputSignature(Model):
@@ -145,6 +151,9 @@ class Signature(Model):
         "regression: prediction FP32 [-1]."
     )
     classes: list[str] = Field([], description="Names of the classes, by index of the probabilities.")
+    missing_values: list[str] = Field(
+        MISSING_VALUES, description="Texts that mean a missing value in rows given as CSV, as in the training data."
+    )
 
 
 Rows = Annotated[int, Field(ge=0)]

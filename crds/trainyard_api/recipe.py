@@ -10,6 +10,9 @@ from trainyard_api.base import Column, Count, Model, PositiveFloat, PositiveInt,
 Columns = Annotated[list[Column], Field(max_length=4096)]
 Metric = Literal["accuracy", "precision", "recall", "f1", "rocAuc", "logLoss", "confusionMatrix", "mse", "mae", "r2"]
 
+MISSING_VALUES = ["", "NA", "N/A", "NaN", "nan", "null", "?"]
+"""Texts that mean a missing value in CSV, if the manifest doesn't name others."""
+
 
 class GivenSplits(Model):
     """Splits that already exist, each at its own place."""
@@ -60,7 +63,7 @@ class Data(Model):
     )
     categorical: Columns = Field([], description="Numeric columns whose values are names of categories.")
     missing_values: Annotated[list[Text], Field(max_length=64)] = Field(
-        ["", "NA", "N/A", "NaN", "nan", "null", "?"], description="Texts that mean a missing value in CSV."
+        MISSING_VALUES, description="Texts that mean a missing value in CSV."
     )
     split: Split = Field(default_factory=Split, description="How the data is divided.")
     max_bad_share: Share = Field(

@@ -1,6 +1,8 @@
 """What the machine or storage refuses: told in one plain message, with nothing that would be taken for whole."""
 
 import random
+import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +45,35 @@ def test_a_full_disk(tmp_path: Path) -> None:
     done = trainyard("run", write_job(tmp_path, recipe=RECIPE), folder=tmp_path, limit=files_of_at_most(64_000))
     plain(done, 3, "full", "remedy:")
     assert "Rank" not in done.stderr  # a full disk is no rank's fault
+    nothing_finished(tmp_path)
+    assert (tmp_path / "data.csv").read_text() == before
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 800 kB, where this user may mount one."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=800k", "none", disk], capture_output=True, text=True)
+    if mounted.returncode:
+        pytest.skip(f"no file system can be mounted: {mounted.stderr.strip()}")
+    try:
+        yield disk
+    finally:
+        subprocess.run(["umount", disk], check=True)
+
+
+@pytest.mark.parametrize("full", ["where results go", "where work is done"])
+def test_a_disk_without_room(small_disk: Path, tmp_path: Path, full: str) -> None:
+    before = write_table(tmp_path / "data.csv", rows=100_000)
+    job = write_job(tmp_path, recipe=RECIPE)
+    if full == "where results go":
+        done = trainyard("run", job, "--storage", small_disk, folder=tmp_path)
+        plain(done, 3, "Storage is full", str(small_disk), "remedy:")
+    else:
+        done = trainyard("run", job, folder=tmp_path, XDG_CACHE_HOME=str(small_disk))
+        plain(done, 3, "The local disk is full", str(small_disk), "remedy:")
+    assert "Rank" not in done.stderr
     nothing_finished(tmp_path)
     assert (tmp_path / "data.csv").read_text() == before
 

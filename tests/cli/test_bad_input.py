@@ -76,7 +76,9 @@ def test_bad_data(case: str, tmp_path: Path) -> None:
 def test_more_ranks_than_samples(tmp_path: Path) -> None:
     table().head(1).write_csv(tmp_path / "data.csv")
     data = {"uri": "data.csv", "target": "b", "task": "regression"}
-    plain(run(tmp_path, {"data": data}, processesPerNode=2), 2, "remedy:")
+    plain(
+        run(tmp_path, {"data": data}, processesPerNode=2), 2, "1 rows, fewer than the 2 processes", "processesPerNode"
+    )
     nothing_left(tmp_path)
 
 

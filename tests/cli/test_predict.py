@@ -104,6 +104,9 @@ def test_standard_input(
         ("[1, 2]", "row 1 is no object"),
         ("", "can't be read"),
         ("age,income,city\n", "there are no rows"),
+        ("age,income,city\n1,2,Oslo\n\"1\",2\n", "row 2 has 2 fields, not 3"),
+        ("age,income,age\n1,2,3\n", "two columns have one name"),
+        ("age,income,city\n1,2,\"Oslo\n", "no valid CSV: unexpected end of data"),
     ],
 )  # fmt: skip
 def test_wrong_input_is_named(
@@ -184,3 +187,15 @@ def test_truth_values_of_csv_are_numbers(model: Path, tmp_path: Path, capsys: py
         (tmp_path / "rows.csv").write_text(f"age,income,city\n50,{income},Oslo\n")
         answers += predict(capsys, model, "--input", tmp_path / "rows.csv")
     assert answers[0] == answers[1]
+
+
+def test_csv_is_read_as_in_training(model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Blanks, texts that mean missing, quotes, a byte order mark and blank lines: all as if written plainly."""
+    plain = b"age,income,city\n50,,Oslo\n2,7,\n1,0,Bern\n"
+    other = b'\xef\xbb\xbf\r\nage,"income",city\r\n 50 , -999, Oslo\r\n\r\n2,"7 ",NA\r\n"1",0,"Bern"\r\n'
+    answers = []
+    for text in (plain, other):
+        (tmp_path / "rows.csv").write_bytes(text)
+        answers.append(predict(capsys, model, "--input", tmp_path / "rows.csv"))
+    assert answers[0] == answers[1]
+    assert len(answers[0]) == 3

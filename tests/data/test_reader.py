@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from support.prepared import run_script_stage
 from support.s3_server import S3Server
 from support.shards import index_parquet, parquet_dataset, tar_dataset
 from trainyard_api.documents import DatasetManifest, FieldSpec
@@ -20,7 +21,7 @@ from trainyard_api.errors import TrainyardError
 from trainyard_storage import Store, open_store
 from trainyard_trainer.data import SplitReader, reader
 from trainyard_trainer.data.index import sealed
-from trainyard_trainer.data.shards import Decoded, decode_parquet
+from trainyard_trainer.data.shards import Decoded, decode_parquet, memory_bytes
 
 Build = Callable[..., DatasetManifest]
 BUILDERS = pytest.mark.parametrize("build", [parquet_dataset, tar_dataset], ids=["parquet", "tar"])
@@ -237,3 +238,20 @@ def test_few_shards_are_held_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyP
     for epoch in range(3):
         assert sum(len(row) for row in labels(one, epoch)) == 640
     assert 4 <= most <= 12
+
+
+def test_texts_that_compress_well_are_not_taken_for_small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A split that fits as Parquet, but not decoded, is read anew in every epoch, and fails without its shards."""
+    table = pl.DataFrame({"text": [f"{n}" + "a" * 20_000 for n in range(200)]})
+    table.write_parquet(tmp_path / "t.parquet")
+    made = run_script_stage(tmp_path / "run", {"uri": str(tmp_path / "t.parquet")})
+    shards = made.manifest.splits["train"]
+    assert sum(shard.bytes for shard in shards) < 100_000
+    assert sum(memory_bytes(shard, made.manifest.fields) for shard in shards) > 140 * 20_000
+    monkeypatch.setattr(reader, "RESIDENT_BYTES", 1_000_000)
+    read = SplitReader(made.data, made.manifest, "train", batch_size=20, seed=0)
+    assert sum(batch.weight.sum() for batch in read.epoch(0)) == 140
+    made.data.delete([shard.key for shard in shards])
+    with pytest.raises(TrainyardError, match="missing"):
+        list(read.epoch(1))
+    read.close()

@@ -43,9 +43,8 @@ def quiet(line: str) -> None:
 def classifier(tmp_path_factory: pytest.TempPathFactory) -> Run:
     """Published: numbers with gaps and categories, one-hot, clipped; column names that ONNX might trip over."""
     table = mixed_table().drop("score", "kind").rename({"weight": "probabilities"})
-    found = trained_run(
-        tmp_path_factory.mktemp("classifier"), table, "label", model=SMALL, prepare={"outliers": {"method": "iqr"}}
-    )
+    recipe = {"model": SMALL, "prepare": {"outliers": {"method": "iqr"}}, "data": {"missingValues": ["", "-999"]}}
+    found = trained_run(tmp_path_factory.mktemp("classifier"), table, "label", **recipe)
     publish(*found, quiet)
     return found
 
@@ -59,6 +58,16 @@ def onnx_answers(folder: Path, inputs: dict[str, Any]) -> dict[str, Any]:
 def rows(**columns: list[Any]) -> dict[str, Any]:
     """Columns as onnxruntime takes them."""
     return {name: np.array(values, dtype=object if name == "colour" else float) for name, values in columns.items()}
+
+
+def test_what_means_missing_in_csv_travels_with_the_model(classifier: Run) -> None:
+    job, run = classifier
+    assert job.spec.recipe is not None
+    wanted = job.spec.recipe.data.missing_values
+    assert wanted == ["", "-999"]
+    folder = version_folder(run)
+    for document in ("preparation.json", "signature.json"):
+        assert json.loads((folder / document).read_text())["missingValues"] == wanted
 
 
 def test_everything_is_there(classifier: Run) -> None:

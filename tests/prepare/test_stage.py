@@ -1,6 +1,9 @@
 """The stage from end to end: what it promises of rows, order and bytes."""
 
 import itertools
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +17,8 @@ from support.prepared import Result, run_stage
 from support.s3_server import S3Server
 from trainyard_storage import open_store
 from trainyard_trainer.prepare.features import transform
+
+TESTS = Path(__file__).parent.parent
 
 
 def table(rows: int = 400, seed: int = 0) -> pl.DataFrame:
@@ -55,6 +60,39 @@ def test_splits_labels_and_features_agree_with_the_plan(tmp_path: Path) -> None:
     assert train[:, :2].mean(axis=0) == pytest.approx(0, abs=1e-6)
     assert train[:, :2].std(axis=0) == pytest.approx(1, abs=1e-6)
     assert (train[:, 2:].sum(axis=1) == 1).all()
+
+
+def test_another_seed_gives_another_split(tmp_path: Path) -> None:
+    """Of the same sizes; the same seed gives the same one again."""
+    tests = []
+    for number, seed in enumerate((1, 2, 1)):
+        result = prepared(tmp_path, table(), f"run{number}", data={"split": {"seed": seed}})
+        tests.append(sorted(result.frame("raw/test")["x"]))
+    assert len(tests[0]) == len(tests[1])
+    assert len(set(tests[0]) & set(tests[1])) < len(tests[0]) / 2
+    assert tests[0] == tests[2]
+
+
+ALONE = """
+import sys
+from support.prepared import run_stage
+run_stage(sys.argv[2], {"uri": sys.argv[1], "target": "label"})
+"""
+
+
+def test_every_process_writes_the_same_bytes(tmp_path: Path) -> None:
+    """Whatever Python's own hashes start from, and on one thread of Polars as on several."""
+    table().write_parquet(tmp_path / "table.parquet")
+    found = []
+    for threads in ("1", "3"):
+        folder = tmp_path / threads
+        environment = {**os.environ, "PYTHONPATH": str(TESTS), "PYTHONHASHSEED": threads, "POLARS_MAX_THREADS": threads}
+        command = [sys.executable, "-c", ALONE, tmp_path / "table.parquet", folder]
+        subprocess.run(command, env=environment, check=True)
+        store = open_store(str(folder))
+        found.append({info.key: store.get(info.key) for info in store.list()})
+    assert len(found[0]) > 10
+    assert found[0] == found[1]
 
 
 def test_statistics_come_from_the_training_split_only(tmp_path: Path) -> None:

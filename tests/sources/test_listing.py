@@ -37,6 +37,20 @@ def test_a_folder_a_file_a_pattern(folder: Path) -> None:
     assert names(listed(folder / "notes.txt", format="csv")) == ["notes.txt"]
 
 
+def test_what_is_there_by_that_very_name_is_no_pattern(folder: Path, s3: S3Server) -> None:
+    for name in ("[ab].csv", "what?/d.csv", "[2024] final/e.csv"):
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text("x\n1\n")
+    assert names(listed(folder / "[ab].csv")) == ["[ab].csv"]
+    assert names(listed(folder / "what?")) == ["d.csv"]
+    assert names(listed(folder / "[2024] final" / "e.csv")) == ["e.csv"]
+    assert names(listed(folder / "[2024] final")) == ["e.csv"]
+    assert names(listed(folder / "[ab].cs?")) == ["a.csv", "b.csv"]
+    bucket = s3.bucket()
+    open_store(bucket).put("run [1]/a.csv", b"x\n1\n")
+    assert names(listed(f"{bucket}/run [1]")) == names(listed(f"{bucket}/run [1]/a.csv")) == ["a.csv"]
+
+
 def test_the_digest_changes_with_the_bytes_alone(folder: Path) -> None:
     before = listed(folder / "*.csv")
     assert listed(folder / "*.csv").digest() == before.digest()

@@ -116,6 +116,25 @@ def test_tars_of_images(tmp_path: Path) -> None:
     assert found == {pixels(number).tobytes(): number % 3 for number in range(ROWS)}
 
 
+def test_names_in_tars_need_not_be_utf8(tmp_path: Path) -> None:
+    """A name's bytes are told as Python writes them; two names never become one."""
+    members = []
+    for number in range(ROWS):
+        name = f"caf{chr(0xE0 + number % 16)}{number // 16}"
+        members += [(f"{name}.png", png(pixels(number))), (f"{name}.cls", b"ab"[number % 2 : number % 2 + 1])]
+    with tarfile.open(tmp_path / "a.tar", "w", format=tarfile.GNU_FORMAT, encoding="latin-1") as tar:
+        for name, data in members:
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            tar.addfile(info, io.BytesIO(data))
+    result = run_stage(tmp_path / "run", {"uri": str(tmp_path / "a.tar")})
+    assert sum(result.card.splits.values()) == ROWS
+    script = run_script_stage(tmp_path / "script", {"uri": str(tmp_path / "a.tar")})
+    keys = [key for split in script.manifest.splits for key in script.frame(split)["__key__"]]
+    assert len(set(keys)) == ROWS
+    assert "caf\\xe90" in keys
+
+
 def test_tars_of_arrays_with_classes_in_json(tmp_path: Path) -> None:
     values = np.random.default_rng(0).normal(size=(ROWS, 2, 3)).astype(np.float32)
     members = [

@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -44,10 +43,8 @@ def error(call: Call, store: Store) -> TrainyardError:
 @EVERY_CALL
 def test_refused_connection(s3: S3Server, call: Call) -> None:
     store = open_store("s3://bucket/x", Storage(endpoint="http://127.0.0.1:1"))
-    begun = time.monotonic()
     told = error(call, store)
     assert (told.cause, told.code) == ("StorageUnreachable", ExitCode.INFRASTRUCTURE)
-    assert time.monotonic() - begun < 15
 
 
 @EVERY_CALL
@@ -179,11 +176,10 @@ def test_writes_survive_503s(through: Through) -> None:
 
 
 def test_a_storm_of_503s_ends_in_an_error(through: Through) -> None:
-    store, _ = through(lambda method, path: "busy")
-    begun = time.monotonic()
+    store, proxy = through(lambda method, path: "busy")
     told = error(CALLS["get"], store)
     assert (told.cause, told.code) == ("StorageUnreachable", ExitCode.INFRASTRUCTURE)
-    assert time.monotonic() - begun < 15
+    assert len(proxy.requests) == 1 + int(backends._RETRY["max_retries"])
 
 
 def test_a_silent_service_is_given_up(through: Through, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -41,7 +41,8 @@ def _labels(classes: list[str]) -> list[onnx.NodeProto]:
 def table_model(folder: Path, name: str = "table") -> Path:
     """Publish a classifier of `age` (FP64), `income` (FP64, may be missing: 1000) and `city` (text, may be missing).
 
-    Its logits are [income / 1000, age / 10]; a known city adds its index to the second: hand-checkable.
+    Its logits are [income / 1000, age / 10]; a known city adds its index to the second: hand-checkable. In CSV, `-999`
+    means a missing value, as do an empty text and `NA`.
     """
     nodes = [
         helper.make_node("IsNaN", ["income"], ["gone"]),
@@ -89,6 +90,7 @@ def table_model(folder: Path, name: str = "table") -> Path:
             OutputSignature(name="probabilities", datatype="FP32", shape=[-1, 2]),
         ],
         classes=["no", "yes"],
+        missingValues=["", "NA", " -999"],
     )
     return publish(folder, signature, graph)
 

@@ -8,6 +8,7 @@ import http.client
 import json
 import os
 import socket
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -19,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from support import go
+from support.certificates import Certificates
 
 VERSION = "v1.8.0"
 _PACKAGE = f"github.com/versity/versitygw/cmd/versitygw@{VERSION}"
@@ -60,11 +62,13 @@ class S3Server:
     access_key: str = _ACCESS_KEY
     secret_key: str = _SECRET_KEY
     region: str = "us-east-1"
+    certificates: Certificates | None = None
     _numbers: Iterator[int] = field(default_factory=lambda: count(1))
 
     def environment(self) -> dict[str, str]:
         """The variables by which a process finds this server as its owner."""
-        return _variables(self.endpoint, self.access_key, self.secret_key, self.region)
+        bundle = {"AWS_CA_BUNDLE": str(self.certificates.authority)} if self.certificates else {}
+        return _variables(self.endpoint, self.access_key, self.secret_key, self.region) | bundle
 
     def bucket(self) -> str:
         """The URI of a fresh, empty bucket: s3://name."""
@@ -102,20 +106,22 @@ class S3Server:
         import boto3
 
         session = boto3.Session(self.access_key, self.secret_key, region_name=self.region)
-        return session.client("s3", endpoint_url=self.endpoint)
+        verify = str(self.certificates.authority) if self.certificates else None
+        return session.client("s3", endpoint_url=self.endpoint, verify=verify)
 
 
 @contextlib.contextmanager
-def serve(folder: Path) -> Iterator[S3Server]:
-    """A server over `folder`, on a free port of 127.0.0.1; stopped at the end."""
+def serve(folder: Path, certificates: Certificates | None = None) -> Iterator[S3Server]:
+    """A server over `folder`, on a free port of 127.0.0.1, by TLS with `certificates`; stopped at the end."""
     program = binary()
     for _ in range(5):  # another process may take the port between finding it and using it
         port = _free_port()
         with (folder / "versitygw.log").open("ab") as log:
-            process = subprocess.Popen(_command(program, folder, port), stdout=log, stderr=log, env=_environment())
+            command = _command(program, folder, port, certificates)
+            process = subprocess.Popen(command, stdout=log, stderr=log, env=_environment())
         try:
-            if _answers(process, port):
-                yield S3Server(f"http://127.0.0.1:{port}")
+            if _answers(process, port, certificates):
+                yield S3Server(f"http{'s' if certificates else ''}://127.0.0.1:{port}", certificates=certificates)
                 return
         finally:
             process.terminate()
@@ -123,10 +129,12 @@ def serve(folder: Path) -> Iterator[S3Server]:
     raise RuntimeError(f"versitygw doesn't start: {(folder / 'versitygw.log').read_text()[-2000:]}")
 
 
-def _command(program: Path, folder: Path, port: int) -> list[str]:
+def _command(program: Path, folder: Path, port: int, certificates: Certificates | None) -> list[str]:
     for name in ("buckets", "users", "sidecar"):
         (folder / name).mkdir(parents=True, exist_ok=True)
     command = [str(program), "--port", f"127.0.0.1:{port}", "--health", "/health", "--quiet"]
+    if certificates:
+        command += ["--cert", str(certificates.server), "--key", str(certificates.key)]
     command += ["--iam-dir", str(folder / "users"), "posix"]
     if not _extended_attributes(folder):
         command += ["--sidecar", str(folder / "sidecar")]
@@ -146,12 +154,16 @@ def _extended_attributes(folder: Path) -> bool:
     return True
 
 
-def _answers(process: subprocess.Popen[bytes], port: int) -> bool:
+def _answers(process: subprocess.Popen[bytes], port: int, certificates: Certificates | None) -> bool:
     """True once the server answers, False if it has ended or is silent for 10 s."""
     deadline = time.monotonic() + 10
     while process.poll() is None and time.monotonic() < deadline:
         with contextlib.suppress(OSError, http.client.HTTPException):
-            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=1)
+            if certificates:
+                trust = ssl.create_default_context(cafile=certificates.authority)
+                connection = http.client.HTTPSConnection("127.0.0.1", port, timeout=1, context=trust)
+            else:
+                connection = http.client.HTTPConnection("127.0.0.1", port, timeout=1)
             connection.request("GET", "/health")
             if connection.getresponse().status == 200:
                 return True

@@ -46,7 +46,7 @@ def write_prepared(
     run: Store, features: np.ndarray, labels: np.ndarray, *, shards: int = 5, held_back: float = 0.2
 ) -> DatasetManifest:
     """What the preparation stage leaves: shards of the three splits, manifest and plan (regression: float labels)."""
-    rows, store = len(labels), run.child("data/test")
+    rows, store = len(labels), run.child("unnamed")
     aside = int(rows * held_back)
     bounds = {"train": (2 * aside, rows), "validation": (0, aside), "test": (aside, 2 * aside)}
     splits = {}
@@ -64,7 +64,11 @@ def write_prepared(
     manifest = sealed(DatasetManifest(format="parquet", fields=fields, splits=splits, hash=""))
     store.put("manifest.json", manifest.model_dump_json().encode())
     store.put("preparation.json", plan_of(features, labels).model_dump_json().encode())
-    run.put_json("data/COMMITTED", {"hash": "test"})
+    written = [info.key for info in store.list()]
+    for key in written:  # the folder's name is the hash, which the shards decide
+        run.put(f"data/{manifest.hash}/{key}", store.get(key))
+    store.delete(written)
+    run.put_json("data/COMMITTED", {"hash": manifest.hash})
     return manifest
 
 

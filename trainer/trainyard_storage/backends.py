@@ -1,5 +1,6 @@
 """How the bytes of `file://` and `s3://` are reached, by obstore."""
 
+import os
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -40,6 +41,9 @@ class S3Access:
             self.region = self.session.region_name or "us-east-1"
             self.provider = Boto3CredentialProvider(self.session, ttl=_CREDENTIALS_TTL)
             self.endpoint = endpoint or str(self.session.client("s3", region_name=self.region).meta.endpoint_url)
+            self.secure = self.endpoint.startswith("https://")
+            bundle = self.session._session.get_config_variable("ca_bundle")  # AWS_CA_BUNDLE, or the profile's
+            self.bundle = str(bundle) if bundle and self.secure else None
         except (BotoCoreError, ValueError) as error:
             raise TrainyardError(
                 f"No credentials for S3: {error}",
@@ -49,30 +53,33 @@ class S3Access:
 
     def store(self, bucket: str) -> S3Store:
         """The bucket, by path style: it works with every service and with dots in the name."""
-        secure = self.endpoint.startswith("https://")
         client: ClientConfig = {
-            "allow_http": not secure,
+            "allow_http": not self.secure,
             "connect_timeout": "5s",
             "read_timeout": _SILENCE,
             "timeout": _REQUEST,
         }
-        bundle = self.session._session.get_config_variable("ca_bundle")  # AWS_CA_BUNDLE, or the profile's
-        if bundle and secure:
-            client["root_certificate"] = _read_bundle(bundle)
+        if self.bundle:
+            client["root_certificate"] = _read_bundle(self.bundle)
         return S3Store(
             bucket,
             endpoint=self.endpoint,
             region=self.region,
             virtual_hosted_style_request=False,
             # TLS already guards the body on its way: signing it too would halve the speed of uploads.
-            unsigned_payload=secure,
+            unsigned_payload=self.secure,
             credential_provider=self.provider,
             client_options=client,
             retry_config=_RETRY,
         )
 
     def polars_options(self) -> dict[str, Any]:
-        """`storage_options` for polars, with the credentials as they are now."""
+        """`storage_options` for polars, with the credentials as they are now.
+
+        A CA bundle becomes this process's SSL_CERT_FILE: polars has no option for it, and looks there alone.
+        """
+        if self.bundle:
+            os.environ["SSL_CERT_FILE"] = self.bundle
         credentials: S3Credential = self.provider()
         token = credentials.get("token")
         return {
@@ -82,7 +89,8 @@ class S3Access:
             "aws_endpoint_url": self.endpoint,
             "aws_region": self.region,
             "aws_virtual_hosted_style_request": "false",
-            "aws_allow_http": "false" if self.endpoint.startswith("https://") else "true",
+            "aws_allow_http": "false" if self.secure else "true",
+            "max_retries": _RETRY["max_retries"],
         }
 
 

@@ -86,14 +86,12 @@ def list_source(data: Data, storage: Storage) -> SourceListing:
 
 def _files(uri: str, split: str, storage: Storage) -> list[SourceFile]:
     """What `uri` names: one file, the files of a folder, or those that a pattern matches."""
-    wild = _WILD.search(uri)
-    if wild:
+    store, infos = _file_or_folder(uri, storage)
+    if not infos and (wild := _WILD.search(uri)):  # else the name of something that is there
         folder = uri[: uri.rindex("/", 0, wild.start()) + 1]
         store = open_store(folder, storage)
         pattern = _pattern(uri[len(folder) :])
         infos = [info for info in store.list(_fixed_start(uri[len(folder) :])) if pattern.fullmatch(info.key)]
-    else:
-        store, infos = _file_or_folder(uri, storage)
     results = open_store(storage.uri, storage).uri.rstrip("/") + "/" if storage.uri else None
     found = [SourceFile(store.uri, info.key, info.size, info.etag, split) for info in infos]
     files = [file for file in found if not _hidden(file) and not (results and file.uri.startswith(results))]

@@ -16,7 +16,7 @@ from trainyard_trainer.data.batch import Batch, copy_rows, decode_values, empty_
 from trainyard_trainer.data.order import EpochOrder, Rows, SampleOrder
 from trainyard_trainer.data.prefetch import Prefetcher
 from trainyard_trainer.data.quarantine import BadSample, Quarantine
-from trainyard_trainer.data.shards import Array, Decoded, corrupt, decode_parquet, decode_tar, sample_bytes
+from trainyard_trainer.data.shards import Array, Decoded, corrupt, decode_parquet, decode_tar, memory_bytes
 from trainyard_trainer.data.warm import limit_arenas, start_polars
 
 MIB = 1024 * 1024
@@ -64,8 +64,7 @@ class SplitReader:
         self._shuffle = shuffle
         self._decode = decode
         rows = [shard.rows for shard in self._shards]
-        each = sample_bytes(manifest.fields)
-        sizes = [max(shard.bytes, shard.rows * (each or 0)) for shard in self._shards]
+        sizes = [memory_bytes(shard, manifest.fields) for shard in self._shards]
         self._order = SampleOrder(
             rows,
             dataset_hash=manifest.hash,

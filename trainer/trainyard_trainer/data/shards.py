@@ -12,7 +12,7 @@ import polars as pl
 import polars.selectors as cs
 from numpy.typing import NDArray
 
-from trainyard_api.documents import FieldSpec
+from trainyard_api.documents import FieldSpec, Shard
 from trainyard_api.errors import TrainyardError
 from trainyard_storage.digests import Bytes
 from trainyard_trainer.data import tar
@@ -25,6 +25,7 @@ KEY = "__key__"
 """The field that holds a tar's names of its samples."""
 _OBJECTS = ("bytes", "str", "json")
 _WHOLE = re.compile(rb"[+-]?\d{1,18}")
+_OBJECT_BYTES = 56  # of a Python text or byte string, beside its characters
 _VIEW_BYTES = 4096  # samples at least this large are left where they are until a batch is made
 
 
@@ -42,11 +43,11 @@ def item_dtype(spec: FieldSpec) -> np.dtype[Any]:
     return np.dtype(object) if spec.dtype in _OBJECTS else np.dtype(spec.dtype)
 
 
-def sample_bytes(fields: Mapping[str, FieldSpec]) -> int | None:
-    """Bytes of one decoded sample; None if that differs from sample to sample."""
-    if any(spec.dtype in _OBJECTS for spec in fields.values()):
-        return None
-    return sum(item_dtype(spec).itemsize * int(np.prod(spec.shape)) for spec in fields.values())
+def memory_bytes(shard: Shard, fields: Mapping[str, FieldSpec]) -> int:
+    """About how much the shard's decoded samples take: never less than the shard itself."""
+    objects = sum(spec.dtype in _OBJECTS for spec in fields.values())
+    each = sum(item_dtype(spec).itemsize * int(np.prod(spec.shape)) for spec in fields.values())
+    return max(shard.bytes, shard.rows * (each + objects * _OBJECT_BYTES) + (shard.text_bytes if objects else 0))
 
 
 def decode_parquet(data: memoryview, fields: Mapping[str, FieldSpec], url: str) -> Decoded:

@@ -11,7 +11,6 @@ from trainyard_storage import Store
 from trainyard_trainer.export.columns import Array, arrays_of, known_categories
 
 BATCH = 512
-RAW = "raw"
 Inputs = dict[str, Array]
 
 
@@ -30,13 +29,13 @@ def paired_rows(
     """
     shards = manifest.splits[split]
     prepared = _batches(_read(data, shard) for shard in shards)
-    kept = [info.key for info in data.list(f"{RAW}/{split}/") if info.key.endswith(".parquet")]
+    kept = manifest.raw.get(split, [])
     if not kept:
         for frame in prepared:
             features = _features(frame, manifest)
             yield _restored(features, plan), features, frame["label"].to_numpy()
         return
-    raw = _batches(pl.read_parquet(io.BytesIO(data.get(key))) for key in kept)
+    raw = _batches(_read(data, shard) for shard in kept)
     for before, after in zip(raw, prepared, strict=True):
         yield arrays_of(before, plan), _features(after, manifest), after["label"].to_numpy()
 

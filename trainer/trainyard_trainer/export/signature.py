@@ -32,6 +32,7 @@ def signature_of(plan: Plan, name: str, version: str) -> Signature:
         inputs=[_input(plan, one) for one in plan.inputs],
         outputs=outputs,
         classes=plan.target.classes,
+        missingValues=plan.missing_values,
     )
 
 

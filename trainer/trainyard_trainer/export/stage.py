@@ -10,9 +10,10 @@ from typing import Any
 from safetensors.torch import load
 
 from trainyard_api.canonical import canonical_json
-from trainyard_api.documents import DatasetManifest, Plan, ResolvedJob
+from trainyard_api.documents import Plan, ResolvedJob
 from trainyard_api.errors import TrainyardError
 from trainyard_storage import NotFound, Store, digest, open_store
+from trainyard_trainer.data.committed import read_committed
 from trainyard_trainer.export.files import Model, Source, build_model
 from trainyard_trainer.export.publish import MANIFEST, version_of, write_version
 from trainyard_trainer.export.signature import signature_of
@@ -62,33 +63,31 @@ def published(run: Store) -> bool:
 def _source(job: ResolvedJob, run: Store) -> tuple[Source, bytes]:
     recipe = job.spec.recipe
     trained = run.get_json("trained/TRAINED.json")
-    committed = run.get_json("data/COMMITTED")
+    committed = read_committed(run)
     if recipe is None or trained is None or committed is None:
         raise TrainyardError(
             "There is nothing to publish: the run has no trained weights.", where=run.uri, cause="NotTrained"
         )
     weights = run.get("trained/weights.safetensors", xxh3=trained["weightsDigest"])
-    data = run.child(f"data/{committed['hash']}")
-    plan = Plan.model_validate_json(data.get("preparation.json"))
-    manifest = DatasetManifest.model_validate_json(data.get("manifest.json"))
-    network = build_network(plan, recipe.model, manifest, folder=job.folder)
+    plan = Plan.model_validate_json(committed.document("preparation.json"))
+    network = build_network(plan, recipe.model, committed.manifest, folder=job.folder)
     network.load_state_dict(load(weights))
     source = Source(
         plan=plan,
         recipe=recipe,
-        data=data,
-        manifest=manifest,
-        card=_document(data, "card.json"),
-        evaluation=_document(run, "evaluation.json"),
+        data=committed.data,
+        manifest=committed.manifest,
+        card=_document(lambda: committed.document("card.json")),
+        evaluation=_document(lambda: run.get("evaluation.json")),
         network=network.eval(),
         folder=job.folder,
     )
     return source, weights
 
 
-def _document(store: Store, key: str) -> dict[str, Any]:
+def _document(read: Callable[[], bytes]) -> dict[str, Any]:
     try:
-        found: dict[str, Any] = json.loads(store.get(key))
+        found: dict[str, Any] = json.loads(read())
     except NotFound:
         return {}
     return found

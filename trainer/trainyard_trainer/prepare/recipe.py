@@ -36,13 +36,14 @@ def prepare_recipe(work: Work, prepare: Prepare) -> Prepared:
         steps=[*_row_steps(prepare, inputs), *inputs.steps],
         features=inputs.features,
         target=target,
+        missingValues=work.data.missing_values,
     )
     work.say("writing shards")
-    fields, splits = write_shards(rows, plan, work.output)
+    fields, splits, raw = write_shards(rows, plan, work.output)
     finished = card.finish(
         work.where, work.listing, ingested.rows + work.bad.count, work.bad, rows.split, target.classes, codes
     )
-    return Prepared(fields, splits, finished, plan)
+    return Prepared(fields, splits, finished, plan, raw)
 
 
 def _target_name(work: Work) -> str:

@@ -13,6 +13,7 @@ import polars as pl
 from trainyard_api.documents import Shard
 from trainyard_storage import digest
 from trainyard_trainer.prepare.split import NAMES, TRAIN
+from trainyard_trainer.sources.named import unnamed
 
 SHARD_BYTES = 8 * 1024 * 1024
 TRAIN_SHARDS = 8
@@ -82,7 +83,15 @@ class ShardWriter:
             row_group_size=frame.height,
         )
         data = path.read_bytes()
-        return Shard(key=key, rows=frame.height, bytes=len(data), xxh3=digest(data))
+        return Shard(key=key, rows=frame.height, bytes=len(data), textBytes=_text_bytes(frame), xxh3=digest(data))
+
+
+def _text_bytes(frame: pl.DataFrame) -> int:
+    return sum(
+        int((column.bin.size() if column.dtype == pl.Binary else column.str.len_bytes()).sum())
+        for column in map(unnamed, frame)
+        if column.dtype in (pl.Binary, pl.String)
+    )
 
 
 @contextmanager

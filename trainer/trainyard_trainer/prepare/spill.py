@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 KEY, KEY2, MISSING, GIVEN = "__trainyard_key", "__trainyard_key2", "__trainyard_missing", "__trainyard_given"
 _FLUSH_BYTES = 160 * 1024 * 1024
-_MAX_BITS = 8
+_MAX_BITS = 10  # with more, a large set would end in millions of small files
 
 
 @dataclass
@@ -67,7 +67,7 @@ class Spill:
         start = 0
         for index, (bucket, end) in enumerate(zip(self._buckets, ends.tolist(), strict=True)):
             if end > start:
-                part = self._folder / f"{index:03}-{len(bucket.parts):04}.arrow"
+                part = self._folder / f"{index:04}-{len(bucket.parts):04}.arrow"
                 bucket.parts.append(part)
                 rows[start:end].write_ipc(part, compression="uncompressed")
             start = end

@@ -8,22 +8,22 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from polars.exceptions import PolarsError
-from pydantic import ValidationError
 
+from trainyard_api.canonical import canonical_json
 from trainyard_api.documents import DatasetManifest, ResolvedJob
 from trainyard_api.errors import ExitCode, TrainyardError
 from trainyard_api.recipe import ImageShape
 from trainyard_launcher.runtime import SCRATCH
-from trainyard_storage import Store, open_store
+from trainyard_storage import NotFound, Store, digest, open_store
 from trainyard_storage.source import list_source
-from trainyard_trainer.data.index import manifest_hash, sealed
+from trainyard_trainer.data.committed import MARKER, read_committed
+from trainyard_trainer.data.index import sealed
 from trainyard_trainer.prepare.recipe import prepare_recipe
 from trainyard_trainer.prepare.script import prepare_script
 from trainyard_trainer.prepare.tars import index_tars, stay
 from trainyard_trainer.prepare.work import Prepared, Work
 from trainyard_trainer.sources import BadSamples, open_raw, open_source
 
-MARKER = "data/COMMITTED"
 _UPLOADS_AT_ONCE = 4
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -67,18 +67,19 @@ def _is_full(error: Exception) -> bool:
 
 def committed(run: Store) -> DatasetManifest | None:
     """The data set that was committed to `run`, if it is whole."""
-    marker = run.get_json(MARKER)
-    if not isinstance(marker, dict) or "hash" not in marker:
-        return None
-    folder = f"data/{marker['hash']}"
     try:
-        manifest = DatasetManifest.model_validate_json(run.get(f"{folder}/manifest.json"))
-    except (KeyError, ValidationError):
+        found = read_committed(run)
+    except (NotFound, TrainyardError) as error:
+        if isinstance(error, NotFound) or error.cause == "DataCorrupt":
+            return None
+        raise
+    if found is None:
         return None
-    sizes = {info.key: info.size for info in run.list(f"{folder}/")}
-    shards = [shard for split in manifest.splits.values() for shard in split]
-    whole = all("://" in shard.key or sizes.get(f"{folder}/{shard.key}") == shard.bytes for shard in shards)
-    return manifest if whole and manifest_hash(manifest) == manifest.hash == marker["hash"] else None
+    sizes = {info.key: info.size for info in found.data.list()}
+    shards = [shard for split in (*found.manifest.splits.values(), *found.manifest.raw.values()) for shard in split]
+    own = [shard for shard in shards if "://" not in shard.key]
+    whole = all(sizes.get(shard.key) == shard.bytes for shard in own) and found.digests.keys() <= sizes.keys()
+    return found.manifest if whole else None
 
 
 def _prepare(job: ResolvedJob, run: Store, scratch: Path, say: Callable[[str], None]) -> DatasetManifest:
@@ -104,18 +105,22 @@ def _prepare(job: ResolvedJob, run: Store, scratch: Path, say: Callable[[str], N
 
 def _commit(prepared: Prepared, output: Path, run: Store, say: Callable[[str], None]) -> DatasetManifest:
     """Upload shards, then the documents, then the marker."""
-    shards = DatasetManifest(format=prepared.format, fields=prepared.fields, splits=prepared.splits, hash="")
-    manifest = sealed(shards)
+    manifest = sealed(
+        DatasetManifest(
+            format=prepared.format, fields=prepared.fields, splits=prepared.splits, raw=prepared.raw, hash=""
+        )
+    )
+    written = {"card.json": prepared.card} | ({"preparation.json": prepared.plan} if prepared.plan else {})
+    documents = {name: canonical_json(document.model_dump(mode="json")) for name, document in written.items()}
     target = run.child(f"data/{manifest.hash}")
     files = sorted(path for path in output.rglob("*") if path.is_file())
     with ThreadPoolExecutor(_UPLOADS_AT_ONCE) as pool:
         for job in [pool.submit(target.upload, path, path.relative_to(output).as_posix()) for path in files]:
             job.result()
-    if prepared.plan:
-        target.put_json("preparation.json", prepared.plan.model_dump(mode="json"))
-    target.put_json("card.json", prepared.card.model_dump(mode="json"))
+    for name, data in documents.items():
+        target.put(name, data)
     target.put_json("manifest.json", manifest.model_dump(mode="json"))
-    run.put_json(MARKER, {"hash": manifest.hash})
+    run.put_json(MARKER, {"hash": manifest.hash, "documents": {name: digest(data) for name, data in documents.items()}})
     rows = ", ".join(f"{sum(shard.rows for shard in shards)} {name}" for name, shards in manifest.splits.items())
     say(f"prepared: {rows}")
     return manifest

@@ -1,7 +1,7 @@
 """What the stage works with, and what it leaves."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -14,12 +14,13 @@ from trainyard_trainer.sources import BadSamples, Source
 
 @dataclass
 class Prepared:
-    """Shards on local disk, or tars where they were, described; `plan` in recipe mode only."""
+    """Shards on local disk, or tars where they were, described; `plan` and `raw` in recipe mode only."""
 
     fields: dict[str, FieldSpec]
     splits: dict[str, list[Shard]]
     card: DataCard
     plan: Plan | None = None
+    raw: dict[str, list[Shard]] = field(default_factory=dict)
     format: Literal["parquet", "webdataset"] = "parquet"
 
 

@@ -16,10 +16,14 @@ from trainyard_trainer.prepare.tensors import as_bytes
 RAW_TEST = "raw/test"
 
 
-def write_shards(rows: Rows, plan: Plan, output: Path) -> tuple[dict[str, FieldSpec], dict[str, list[Shard]]]:
+Shards = dict[str, list[Shard]]
+
+
+def write_shards(rows: Rows, plan: Plan, output: Path) -> tuple[dict[str, FieldSpec], Shards, Shards]:
     """Write `<split>/part-*.parquet` and, row by row beside test's, `raw/test/part-*.parquet` under `output`.
 
-    A tensor's raw values are its features: they aren't written twice.
+    Returns the fields, the shards by split, and those of raw rows. A tensor's raw values are its features: they aren't
+    written twice.
     """
     fields = _fields(plan)
     row_bytes = sum(int(np.prod(f.shape, dtype=np.int64)) * np.dtype(f.dtype).itemsize for f in fields.values())
@@ -34,8 +38,9 @@ def write_shards(rows: Rows, plan: Plan, output: Path) -> tuple[dict[str, FieldS
                 writer.add(pl.DataFrame([_features(part, plan), labels(part[plan.target.name], plan.target)]))
                 if split == TEST and plan.features:
                     raw.add(part[raw_names])
-        raw.finish()
-        return fields, {name: writer.finish() for name, writer in zip(NAMES, writers, strict=True)}
+        kept = raw.finish()
+        splits = {name: writer.finish() for name, writer in zip(NAMES, writers, strict=True)}
+        return fields, splits, {NAMES[TEST]: kept} if kept else {}
 
 
 def _features(frame: pl.DataFrame, plan: Plan) -> pl.Series:

@@ -10,12 +10,13 @@ from pathlib import Path
 import torch
 import torch.distributed as dist
 
-from trainyard_api.documents import DatasetManifest, ResolvedJob
+from trainyard_api.documents import ResolvedJob
 from trainyard_api.errors import TrainyardError
 from trainyard_api.job import Checkpoint, Storage
 from trainyard_launcher.runtime import STAGING, Heartbeat, StopRequest, runtime_from_environment
 from trainyard_storage import Store, open_store
 from trainyard_trainer.data import Decode, SplitReader
+from trainyard_trainer.data.committed import read_committed
 from trainyard_trainer.metrics import TrainingMetrics
 from trainyard_trainer.sdk.agreement import Agreement
 from trainyard_trainer.sdk.checkpoints import Checkpoints, HasState
@@ -72,20 +73,18 @@ class Job:
         `decode(field, bytes)` turns fields of bytes (an image in a tar) into arrays; a sample for which it raises is
         bad: it gets weight 0. Raises TrainyardError if the job has no script.data, or runs outside a launcher.
         """
-        marker = self.run.get_json("data/COMMITTED")
+        found = read_committed(self.run)
         script = self._resolved.spec.script if self._resolved else None
-        if marker is None or script is None or script.data is None:
+        if found is None or script is None or script.data is None:
             raise TrainyardError(
                 "This job has no data of its own.",
                 "spec.script.data",
                 "Name the data there, and start the program with `trainyard run`.",
                 cause="NotPrepared",
             )
-        prepared = self.run.child(f"data/{marker['hash']}")
-        manifest = DatasetManifest.model_validate_json(prepared.get("manifest.json"))
         return SplitReader(
-            prepared,
-            manifest,
+            found.data,
+            found.manifest,
             split,
             batch_size=batch_size,
             seed=seed,

@@ -3,62 +3,58 @@
 So types don't depend on which file comes first, and a damaged line can be told from a missing value.
 """
 
-import csv
 from collections.abc import Callable
 from pathlib import Path
 
 import polars as pl
 from polars.exceptions import PolarsError
 
-from trainyard_api.errors import TrainyardError
 from trainyard_api.recipe import Data
 from trainyard_storage.source import SourceFile
 from trainyard_trainer.sources.bad import EXAMPLES, BadSamples
+from trainyard_trainer.sources.csv_lines import clean, is_ragged, read_header
 from trainyard_trainer.sources.named import named
+from trainyard_trainer.sources.same import check_same
 
 
 def csv_scan(
     paths: dict[SourceFile, Path], data: Data, scratch: Path, bad: BadSamples
 ) -> Callable[[list[SourceFile]], pl.LazyFrame]:
-    """A scan of typed columns. Lines of a wrong number of fields, not UTF-8 or wrongly quoted are left out."""
-    if any(_is_ragged(path) for path in paths.values()):
-        paths = _clean_all(paths, scratch, bad)
-    names = list(_header(next(iter(paths.values()))))
+    """A scan of typed columns. Lines of a wrong number of fields, not UTF-8 or wrongly quoted are left out.
+
+    Raises TrainyardError if a file has no header, or another one than the first.
+    """
+    headers = {file: read_header(file, path) for file, path in paths.items()}
+    check_same(headers)
+    if any(is_ragged(path, len(headers[file])) for file, path in paths.items()):
+        paths = _clean_all(paths, headers, scratch, bad)
+    names = next(iter(headers.values()))
     try:
-        types, spoiled = _decide_types(_text(paths, list(paths), names, data), names, data)
+        types, spoiled = _decide_types(_text(paths, list(paths), headers, data), names, data)
     except PolarsError:
-        paths = _clean_all(paths, scratch, bad)
-        types, spoiled = _decide_types(_text(paths, list(paths), names, data), names, data)
+        paths = _clean_all(paths, headers, scratch, bad)
+        types, spoiled = _decide_types(_text(paths, list(paths), headers, data), names, data)
     for file in paths if spoiled else []:
-        _note_spoiled(file, _text(paths, [file], names, data), types, spoiled, bad)
+        _note_spoiled(file, _text(paths, [file], headers, data), types, spoiled, bad)
 
     def scan(files: list[SourceFile]) -> pl.LazyFrame:
-        text = _text(paths, files, names, data)
+        text = _text(paths, files, headers, data)
         good = text.filter(~_is_spoiled(types, spoiled)) if spoiled else text
         return good.select(_cast(name, types[name]) for name in names)
 
     return scan
 
 
-def _header(path: Path) -> list[str]:
-    try:
-        with path.open(newline="", encoding="utf-8-sig", errors="surrogateescape") as file:
-            header = next(csv.reader(file), [])
-            "".join(header).encode()
-            return header
-    except (UnicodeEncodeError, csv.Error) as error:
-        raise TrainyardError(
-            f"The file is no CSV: {error}.", str(path), "Save it as CSV in UTF-8.", cause="DataCorrupt"
-        ) from error
-
-
-def _text(paths: dict[SourceFile, Path], files: list[SourceFile], names: list[str], data: Data) -> pl.LazyFrame:
+def _text(
+    paths: dict[SourceFile, Path], files: list[SourceFile], headers: dict[SourceFile, list[str]], data: Data
+) -> pl.LazyFrame:
     """All columns as text without blanks around it; what means missing is null."""
     frames = [
         # Polars leaves doubled quotes in the header's names as they are.
-        pl.scan_csv(paths[file], infer_schema=False, empty_string_is_null=False, new_columns=_header(paths[file]))
+        pl.scan_csv(paths[file], infer_schema=False, empty_string_is_null=False, new_columns=headers[file], glob=False)
         for file in files
     ]
+    names = next(iter(headers.values()))
     missing = [text.strip() for text in data.missing_values]
     value = pl.all().str.strip_chars()
     return pl.concat([f.select(named(*names)) for f in frames]).with_columns(
@@ -66,58 +62,14 @@ def _text(paths: dict[SourceFile, Path], files: list[SourceFile], names: list[st
     )
 
 
-def _is_ragged(path: Path) -> bool:
-    """Whether a line without quotes has another number of commas than the header. Quoted ones are left to Polars."""
-    commas = len(_header(path)) - 1
-    line = pl.col("line")
-    ragged = (
-        (line != "") & ~line.str.contains('"', literal=True) & (line.str.count_matches(",", literal=True) != commas)
-    )
-    try:
-        return bool(pl.scan_lines(path).select(ragged.any()).collect(engine="streaming").item())
-    except PolarsError:  # not UTF-8
-        return True
-
-
-def _clean_all(paths: dict[SourceFile, Path], scratch: Path, bad: BadSamples) -> dict[SourceFile, Path]:
-    clean = {file: scratch / "clean" / file.split / file.key for file in paths}
+def _clean_all(
+    paths: dict[SourceFile, Path], headers: dict[SourceFile, list[str]], scratch: Path, bad: BadSamples
+) -> dict[SourceFile, Path]:
+    copies = {file: scratch / "clean" / file.split / file.key for file in paths}
     for file, path in paths.items():
-        clean[file].parent.mkdir(parents=True, exist_ok=True)
-        _clean(file, path, clean[file], bad)
-    return clean
-
-
-def _clean(file: SourceFile, path: Path, clean: Path, bad: BadSamples) -> None:
-    """Copy the lines that are well-formed."""
-    width = len(_header(path))
-    with (
-        path.open(newline="", encoding="utf-8-sig", errors="surrogateescape") as source,
-        clean.open("w", newline="", encoding="utf-8") as target,
-    ):
-        reader, writer = csv.reader(source, strict=True), csv.writer(target)
-        while True:
-            before = reader.line_num
-            try:
-                row = next(reader)
-            except StopIteration:
-                return
-            except csv.Error as error:
-                bad.add(f"{file.key}, line {before + 1}", str(error), count=max(1, reader.line_num - before))
-                continue
-            if row and (problem := _problem(row, width)):
-                bad.add(f"{file.key}, line {before + 1}", problem)
-            elif row:
-                writer.writerow(row)
-
-
-def _problem(row: list[str], width: int) -> str:
-    if len(row) != width:
-        return f"has {len(row)} fields, not {width}"
-    return "is not UTF-8" if any(not value.isascii() and _has_surrogate(value) for value in row) else ""
-
-
-def _has_surrogate(value: str) -> bool:
-    return any("\ud800" <= character <= "\udfff" for character in value)
+        copies[file].parent.mkdir(parents=True, exist_ok=True)
+        clean(file, path, copies[file], len(headers[file]), bad)
+    return copies
 
 
 def _decide_types(text: pl.LazyFrame, names: list[str], data: Data) -> tuple[dict[str, pl.DataType], list[str]]:

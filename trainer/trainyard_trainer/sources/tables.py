@@ -10,14 +10,19 @@ from polars.exceptions import PolarsError
 from trainyard_api.errors import TrainyardError
 from trainyard_api.job import Storage
 from trainyard_api.recipe import Data
+from trainyard_storage.faults import explain
 from trainyard_storage.source import SourceFile, SourceListing
 from trainyard_storage.store import open_store
 from trainyard_trainer.sources.bad import BadSamples
 from trainyard_trainer.sources.csv import csv_scan
 from trainyard_trainer.sources.jsonl import jsonl_scan
 from trainyard_trainer.sources.lists import with_arrays
+from trainyard_trainer.sources.same import check_same
 
 Scan = Callable[[list[SourceFile]], pl.LazyFrame]
+
+FAILURES = (PolarsError, OSError)
+"""What a scan raises: for the bytes it can't make sense of, and for those it doesn't get."""
 
 
 @dataclass
@@ -35,7 +40,7 @@ class Tables:
             try:
                 for frame in part.select(columns).collect_batches(maintain_order=False, engine="streaming"):
                     yield split, frame
-            except PolarsError as error:
+            except FAILURES as error:
                 raise unreadable(self.files, self.scan, error) from error
 
 
@@ -45,21 +50,21 @@ def open_tables(listing: SourceListing, data: Data, storage: Storage, scratch: P
         scan = _parquet_scan(listing, storage)
     else:
         paths = {file: _local(file, storage, scratch) for file in listing.files}
-        scan = csv_scan(paths, data, scratch, bad) if listing.format == "csv" else jsonl_scan(paths, scratch, bad)
+        try:
+            scan = csv_scan(paths, data, scratch, bad) if listing.format == "csv" else jsonl_scan(paths, scratch, bad)
+        except PolarsError as error:
+            raise _corrupt(listing.files[0].base, error) from error
     schemas: dict[SourceFile, pl.Schema] = {}
     for file in _one_per_split(listing.files) if listing.format != "parquet" else listing.files:
         try:
             schemas[file] = scan([file]).collect_schema()
-        except PolarsError as error:
+        except FAILURES as error:
             raise unreadable((file,), scan, error) from error
-    first = next(iter(schemas.values()))
-    for file, schema in schemas.items():
-        if set(schema) != set(first):
-            raise other_columns(file, listing.files[0], list(schema), list(first))
+    check_same(schemas)
     try:
         scan = with_arrays(scan, list(listing.files), bad)
         return Tables(listing.files, scan, scan([listing.files[0]]).collect_schema())
-    except PolarsError as error:
+    except FAILURES as error:
         raise unreadable(listing.files, scan, error) from error
 
 
@@ -93,27 +98,29 @@ def _local(file: SourceFile, storage: Storage, scratch: Path) -> Path:
     return path
 
 
-def other_columns(file: SourceFile, first: SourceFile, found: list[str], expected: list[str]) -> TrainyardError:
-    """The error for a file whose columns aren't those of the first."""
-    missing, extra = sorted(set(expected) - set(found)), sorted(set(found) - set(expected))
-    parts = [f"lacks {', '.join(missing)}" if missing else "", f"has also {', '.join(extra)}" if extra else ""]
-    return TrainyardError(
-        f"The files differ in their columns: this one {' and '.join(part for part in parts if part)}.",
-        f"{file.uri} (compared with {first.uri})",
-        "Give all files the same columns, or name those that belong together by a pattern in data.uri.",
-        cause="DataMismatch",
-    )
-
-
 def unreadable(files: tuple[SourceFile, ...], scan: Scan, error: Exception) -> TrainyardError:
-    """The error that names the one file of `files` that can't be read, found by reading each alone."""
+    """What `error` says to a person, with the one file of `files` that can't be read, found by reading each alone."""
+    if isinstance(error, OSError):
+        return _unreached(files[0].uri if len(files) == 1 else files[0].base, error)
     for file in files:
         try:
             for _ in scan([file]).collect_batches(engine="streaming"):
                 pass
         except PolarsError as reason:
             return _corrupt(file.uri, reason)
+        except OSError as reason:
+            return _unreached(file.uri, reason)
     return _corrupt(files[0].base, error)
+
+
+def _unreached(where: str, error: OSError) -> TrainyardError:
+    """Storage failed under a scan; Polars reaches it as our own store does, and fails in the same words."""
+    told = explain(error, "read", where)
+    if isinstance(told, TrainyardError):
+        return told
+    return TrainyardError(
+        "A file was there when the data was listed, and is gone.", where, "Start again.", cause="DataMissing"
+    )
 
 
 def _corrupt(where: str, reason: Exception) -> TrainyardError:

@@ -49,7 +49,9 @@ def samples(store: Store, file: SourceFile) -> Iterator[Sample]:
             for member in tar:
                 if not member.isfile():
                     continue
-                folder, _, base = member.name.rpartition("/")
+                # A name need not be UTF-8, but stands in messages and columns: `caf\xe9`.
+                name = member.name.encode(errors="surrogateescape").decode(errors="backslashreplace")
+                folder, _, base = name.rpartition("/")
                 stem, _, ending = base.partition(".")
                 key = f"{folder}/{stem}" if folder else stem
                 if sample and sample["__key__"] != key.encode():

@@ -7,6 +7,7 @@ from trainyard_api.errors import TrainyardError
 from trainyard_api.recipe import Recipe
 from trainyard_storage import Store
 from trainyard_trainer.data import Batch
+from trainyard_trainer.data.committed import read_committed
 from trainyard_trainer.evaluate import check_metrics
 from trainyard_trainer.models import Network, build_network
 from trainyard_trainer.train.early_stopping import BestWeights
@@ -20,14 +21,12 @@ from trainyard_trainer.train.step import TrainStep
 
 def prepared_data(run: Store) -> tuple[Store, DatasetManifest, Plan]:
     """Where the prepared shards are, what they hold, and how they were made."""
-    marker = run.get_json("data/COMMITTED")
-    if marker is None:
+    found = read_committed(run)
+    if found is None:
         raise TrainyardError(
             "The data of this run isn't prepared.", where=run.uri, remedy="run the prepare stage", cause="NotPrepared"
         )
-    data = run.child(f"data/{marker['hash']}")
-    manifest = DatasetManifest.model_validate_json(data.get("manifest.json"))
-    return data, manifest, Plan.model_validate_json(data.get("preparation.json"))
+    return found.data, found.manifest, Plan.model_validate_json(found.document("preparation.json"))
 
 
 def check_sizes(recipe: Recipe, manifest: DatasetManifest, plan: Plan, ranks: Ranks) -> None:
