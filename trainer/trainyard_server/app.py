@@ -17,6 +17,7 @@ from trainyard_server.model import InferenceModel
 from trainyard_server.request import RequestError, decode, decompress
 from trainyard_server.response import error_response, infer_response, json_response, model_metadata, server_metadata
 from trainyard_server.settings import Settings
+from trainyard_server.tensors import InputError
 
 log = logging.getLogger(__name__)
 Handler = Callable[[Request], Awaitable[Response]]
@@ -124,6 +125,8 @@ class ModelApp:
             answers = await self._batcher.infer(infer.inputs, infer.rows)
         except QueueFull as error:
             raise RequestError(503, "too many requests wait for the model") from error
+        except InputError as error:
+            raise RequestError(400, str(error)) from error
         finally:
             self.metrics.in_flight -= 1
         return infer_response(self._model, infer, answers, headers.get(b"accept-encoding", b"").decode("latin-1"))
