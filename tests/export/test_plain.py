@@ -58,6 +58,8 @@ def test_a_language_model(tmp_path: Path) -> None:
     assert network.training, "its mode was changed"
     assert export_network(network, example, open_store(str(tmp_path)), "words") == found
     folder = tmp_path / found["version"]
+    code = Path(__file__).name.encode()
+    assert not [path.name for path in folder.iterdir() if code in path.read_bytes()], "it tells where code lies"
     tokens, temperature = torch.randint(0, 11, (5, 6)), torch.full((5,), 2.0)
     session = onnxruntime.InferenceSession(folder / "model.onnx")
     (answer,) = session.run(["output"], {"tokens": tokens.numpy(), "temperature": temperature.numpy()})

@@ -1,6 +1,7 @@
 """From prepared data and weights to a published version: what is in it, and that its forms agree."""
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -96,6 +97,15 @@ def test_predict_answers_the_sample(classifier: Run, capsys: pytest.CaptureFixtu
     assert found["expected"] == sample["expected"]
     assert found["label"] == sample["output"]["label"]
     assert found["probabilities"] == pytest.approx(sample["output"]["probabilities"], abs=1e-5)
+
+
+def test_no_file_tells_where_anything_lies(classifier: Run) -> None:
+    """Neither paths of the environment nor of our code: published from elsewhere, a version is the same."""
+    folder = version_folder(classifier[1])
+    for path in folder.glob("model.*"):
+        data = path.read_bytes()
+        places = [sys.prefix, str(Path(files.__file__).parent)]
+        assert [place for place in places if place.encode() in data] == [], path.name
 
 
 def test_a_column_called_like_an_output(classifier: Run) -> None:
