@@ -18,6 +18,7 @@ from trainyard_api.errors import TrainyardError
 from trainyard_cli.main import main
 from trainyard_storage import Store, digest
 from trainyard_trainer.export import compare, files
+from trainyard_trainer.export.card import model_card
 from trainyard_trainer.export.program import load_network, load_program
 from trainyard_trainer.export.stage import publish, published, run_publish
 
@@ -164,6 +165,18 @@ def test_the_weights_come_back(classifier: Run) -> None:
     network = load_network(folder)
     plan = json.loads((folder / "preparation.json").read_text())
     assert network(torch.zeros(2, len(plan["features"]))).shape == (2, 4)
+
+
+def test_the_card_names_columns_only_where_not_all_may_be_missing(classifier: Run) -> None:
+    job, run = classifier
+    folder = version_folder(run)
+    assert job.spec.recipe is not None
+    plan = Plan.model_validate_json((folder / "preparation.json").read_bytes())
+    signature = Signature.model_validate_json((folder / "signature.json").read_bytes())
+    plan = plan.model_copy(update={"inputs": [one.model_copy(update={"nullable": True}) for one in plan.inputs]})
+    evaluation = json.loads((folder / "evaluation.json").read_text())
+    card = model_card(job.spec.recipe, plan, signature, {}, evaluation, ["onnx"])
+    assert "- Values may be missing in every column, as they were in training." in card
 
 
 def test_publishing_again_changes_nothing(classifier: Run) -> None:

@@ -52,7 +52,11 @@ def test_health_and_metadata(client: triton.InferenceServerClient) -> None:
     metadata = client.get_model_metadata("table", "0123456789ab")
     assert metadata["versions"] == ["0123456789ab"]
     assert metadata["inputs"][0] == {"name": "age", "datatype": "FP64", "shape": [-1]}
-    assert metadata["outputs"][1] == {"name": "probabilities", "datatype": "FP32", "shape": [-1, 2]}
+    assert metadata["inputs"][1]["parameters"] == {"nullable": True}
+    assert metadata["outputs"] == [
+        {"name": "label", "datatype": "BYTES", "shape": [-1]},
+        {"name": "probabilities", "datatype": "FP32", "shape": [-1, 2], "parameters": {"classes": ["no", "yes"]}},
+    ]
 
 
 @pytest.mark.parametrize("binary_in", [True, False])
