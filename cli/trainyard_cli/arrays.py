@@ -44,9 +44,9 @@ def _array(values: Sequence[Any], spec: InputSignature) -> NDArray[Any]:
     if spec.datatype == "BYTES":
         texts = [_category(value, row, spec) for row, value in enumerate(values, start=1)]
         return np.array(texts, dtype=object)
-    if spec.shape == [-1]:
+    if spec.shape == [-1] and spec.datatype == "FP64":
         numbers = [_number(value, row, spec) for row, value in enumerate(values, start=1)]
-        return np.array(numbers, dtype=DTYPES[spec.datatype])
+        return np.array(numbers)
     return np.stack([_tensor(value, row, spec) for row, value in enumerate(values, start=1)])
 
 
@@ -87,13 +87,17 @@ def _tensor(value: Any, row: int, spec: InputSignature) -> NDArray[Any]:
     try:
         given = json.loads(value) if isinstance(value, str) else value
         array = np.asarray(given)
-        whole = array.astype(DTYPES[spec.datatype])
+        with np.errstate(over="ignore", invalid="ignore"):  # what doesn't fit the type is told below
+            whole = array.astype(DTYPES[spec.datatype])
     except (TypeError, ValueError, OverflowError) as error:
-        raise _unfit(spec, row, value, f"an array of numbers of shape {spec.shape[1:]}") from error
+        wanted = f"an array of numbers of shape {spec.shape[1:]}" if spec.shape[1:] else "a number"
+        raise _unfit(spec, row, value, wanted) from error
     if list(array.shape) != spec.shape[1:]:
         raise _unfit(spec, row, value, f"of shape {spec.shape[1:]}, but of shape {list(array.shape)}")
-    if not np.array_equal(whole, array):
-        raise _unfit(spec, row, value, f"an array of {spec.datatype} without rounding")
+    if whole.dtype.kind == "f" and not np.isfinite(whole).all():
+        raise _unfit(spec, row, value, f"{spec.datatype}, which is finite")
+    if whole.dtype.kind != "f" and not np.array_equal(whole, array):
+        raise _unfit(spec, row, value, f"{spec.datatype} without rounding")
     return whole
 
 

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from trainyard_api.documents import Signature
 from trainyard_api.errors import ExitCode, TrainyardError
 from trainyard_cli.arrays import Arrays, arrays_for, not_inputs
@@ -41,9 +43,16 @@ def _answers(model: InferenceModel, inputs: Arrays) -> Iterator[dict[str, Any]]:
     rows = len(next(iter(inputs.values())))
     for start in range(0, rows, BATCH):
         found = model.predict({name: values[start : start + BATCH] for name, values in inputs.items()})
-        *label, numbers = [found[output.name] for output in model.signature.outputs]
-        for i, number in enumerate(numbers):
-            yield _classes(str(label[0][i]), number, model.signature) if label else {"prediction": _short(number)}
+        for row in zip(*(found[output.name] for output in model.signature.outputs), strict=True):
+            yield _answer(row, model.signature)
+
+
+def _answer(row: tuple[Any, ...], signature: Signature) -> dict[str, Any]:
+    """What is said of one row, given what each output says of it."""
+    if signature.task is None:
+        return {output.name: _plain(value) for output, value in zip(signature.outputs, row, strict=True)}
+    *label, numbers = row
+    return _classes(str(label[0]), numbers, signature) if label else {"prediction": _short(numbers)}
 
 
 def _classes(label: str, shares: Any, signature: Signature) -> dict[str, Any]:
@@ -54,6 +63,13 @@ def _classes(label: str, shares: Any, signature: Signature) -> dict[str, Any]:
 def _short(number: Any) -> float:
     """As many digits as a float32 has."""
     return float(f"{float(number):.7g}")
+
+
+def _plain(value: Any) -> Any:
+    """A number, or nested lists of them."""
+    if isinstance(value, np.ndarray):
+        return [_plain(one) for one in value]
+    return _short(value) if value.dtype == np.float32 else value.item()
 
 
 def _sample(folder: Path) -> dict[str, Any]:

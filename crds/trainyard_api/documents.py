@@ -135,7 +135,7 @@ class OutputSignature(Model):
     """One output tensor of a served model."""
 
     name: str
-    datatype: Literal["FP64", "FP32", "INT64", "BYTES"]
+    datatype: Literal["FP64", "FP32", "INT64", "UINT8", "BYTES"]
     shape: list[int]
 
 
@@ -144,11 +144,13 @@ class Signature(Model):
 
     name: str = Field(description="Name of the model: the job's name.")
     version: str = Field(description="Version: 12 hex digits.")
-    task: Task
+    task: Task | None = Field(
+        None, description="Absent: a network from a script, whose tensors go in and out as they are."
+    )
     inputs: list[InputSignature]
     outputs: list[OutputSignature] = Field(
         description="classification: label BYTES [-1], probabilities FP32 [-1, classes]; "
-        "regression: prediction FP32 [-1]."
+        "regression: prediction FP32 [-1]; without a task: what the network answers."
     )
     classes: list[str] = Field([], description="Names of the classes, by index of the probabilities.")
     missing_values: list[str] = Field(

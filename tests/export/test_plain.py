@@ -1,5 +1,6 @@
 """Networks of one's own, exported from a script."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from trainyard_api.errors import TrainyardError
+from trainyard_cli.main import main
 from trainyard_storage import open_store
 from trainyard_trainer.export import export_network
 
@@ -41,6 +43,13 @@ class Noisy(nn.Module):
         return answer
 
 
+class Brighter(nn.Module):
+    """A picture of bytes [N, 2, 2], `by` times as bright [N], in bytes again."""
+
+    def forward(self, picture: Tensor, by: Tensor) -> Tensor:
+        return (picture.to(torch.float32) * by[:, None, None]).clamp(0, 255).to(torch.uint8)
+
+
 def test_a_language_model(tmp_path: Path) -> None:
     network = Words().train()
     example = {"tokens": torch.randint(0, 11, (2, 6)), "temperature": torch.ones(2)}
@@ -49,6 +58,8 @@ def test_a_language_model(tmp_path: Path) -> None:
     assert network.training, "its mode was changed"
     assert export_network(network, example, open_store(str(tmp_path)), "words") == found
     folder = tmp_path / found["version"]
+    code = Path(__file__).name.encode()
+    assert not [path.name for path in folder.iterdir() if code in path.read_bytes()], "it tells where code lies"
     tokens, temperature = torch.randint(0, 11, (5, 6)), torch.full((5,), 2.0)
     session = onnxruntime.InferenceSession(folder / "model.onnx")
     (answer,) = session.run(["output"], {"tokens": tokens.numpy(), "temperature": temperature.numpy()})
@@ -66,3 +77,23 @@ def test_what_can_not_be_exported_is_said(tmp_path: Path) -> None:
     with pytest.raises(TrainyardError, match="differs from the network by"):
         export_network(Noisy(), {"x": torch.zeros(2, 3)}, store, "noisy", ["torch"])
     assert not list(tmp_path.iterdir())
+
+
+def test_predict_gives_tensors_of_every_type(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """In a CSV cell a tensor is a JSON list; fractions needn't be exact in FP32, whole numbers must fit their type."""
+    example = {"picture": torch.zeros(2, 2, 2, dtype=torch.uint8), "by": torch.ones(2)}
+    found = export_network(Brighter(), example, open_store(str(tmp_path / "model")), "brighter")
+    rows = tmp_path / "rows.csv"
+    rows.write_text('picture,by\n"[[10, 20], [30, 200]]",1.3\n"[[1, 2], [3, 4]]",2\n')
+    assert main(["predict", found["uri"], "--input", str(rows)]) == 0
+    answers = [json.loads(line)["output"] for line in capsys.readouterr().out.splitlines()]
+    assert answers == [[[13, 26], [39, 255]], [[2, 4], [6, 8]]]
+    for row, said in [
+        ('"[[256, 0], [0, 0]]",1', "Column picture, row 1: '[[256, 0], [0, 0]]' is not UINT8 without rounding"),
+        ('"[[1, 2], [3, 4]]",1e300', "Column by, row 1: '1e300' is not FP32, which is finite"),
+        ('"[[1, 2], [3, 4]]",', "Column by, row 1: None is not FP32, which is finite"),
+        ('"[[1, 2], [3, 4]]",much', "Column by, row 1: 'much' is not a number"),
+    ]:
+        rows.write_text(f"picture,by\n{row}\n")
+        assert main(["predict", found["uri"], "--input", str(rows)]) == 2
+        assert said in capsys.readouterr().err

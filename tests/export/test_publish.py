@@ -1,6 +1,7 @@
 """From prepared data and weights to a published version: what is in it, and that its forms agree."""
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from trainyard_api.errors import TrainyardError
 from trainyard_cli.main import main
 from trainyard_storage import Store, digest
 from trainyard_trainer.export import compare, files
+from trainyard_trainer.export.card import model_card
 from trainyard_trainer.export.program import load_network, load_program
 from trainyard_trainer.export.stage import publish, published, run_publish
 
@@ -107,6 +109,15 @@ def test_predict_answers_the_sample(classifier: Run, capsys: pytest.CaptureFixtu
     assert found["probabilities"] == pytest.approx(sample["output"]["probabilities"], abs=1e-5)
 
 
+def test_no_file_tells_where_anything_lies(classifier: Run) -> None:
+    """Neither paths of the environment nor of our code: published from elsewhere, a version is the same."""
+    folder = version_folder(classifier[1])
+    for path in folder.glob("model.*"):
+        data = path.read_bytes()
+        places = [sys.prefix, str(Path(files.__file__).parent)]
+        assert [place for place in places if place.encode() in data] == [], path.name
+
+
 def test_a_column_called_like_an_output(classifier: Run) -> None:
     signature = Signature.model_validate_json((version_folder(classifier[1]) / "signature.json").read_bytes())
     assert [one.name for one in signature.outputs] == ["label", "predicted_probabilities"]
@@ -163,6 +174,18 @@ def test_the_weights_come_back(classifier: Run) -> None:
     network = load_network(folder)
     plan = json.loads((folder / "preparation.json").read_text())
     assert network(torch.zeros(2, len(plan["features"]))).shape == (2, 4)
+
+
+def test_the_card_names_columns_only_where_not_all_may_be_missing(classifier: Run) -> None:
+    job, run = classifier
+    folder = version_folder(run)
+    assert job.spec.recipe is not None
+    plan = Plan.model_validate_json((folder / "preparation.json").read_bytes())
+    signature = Signature.model_validate_json((folder / "signature.json").read_bytes())
+    plan = plan.model_copy(update={"inputs": [one.model_copy(update={"nullable": True}) for one in plan.inputs]})
+    evaluation = json.loads((folder / "evaluation.json").read_text())
+    card = model_card(job.spec.recipe, plan, signature, {}, evaluation, ["onnx"])
+    assert "- Values may be missing in every column, as they were in training." in card
 
 
 def test_publishing_again_changes_nothing(classifier: Run) -> None:

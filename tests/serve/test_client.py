@@ -1,5 +1,6 @@
 """The protocol as the real client, tritonclient.http, speaks it."""
 
+import http.client
 import json
 import urllib.request
 from collections.abc import Iterator
@@ -51,7 +52,11 @@ def test_health_and_metadata(client: triton.InferenceServerClient) -> None:
     metadata = client.get_model_metadata("table", "0123456789ab")
     assert metadata["versions"] == ["0123456789ab"]
     assert metadata["inputs"][0] == {"name": "age", "datatype": "FP64", "shape": [-1]}
-    assert metadata["outputs"][1] == {"name": "probabilities", "datatype": "FP32", "shape": [-1, 2]}
+    assert metadata["inputs"][1]["parameters"] == {"nullable": True}
+    assert metadata["outputs"] == [
+        {"name": "label", "datatype": "BYTES", "shape": [-1]},
+        {"name": "probabilities", "datatype": "FP32", "shape": [-1, 2], "parameters": {"classes": ["no", "yes"]}},
+    ]
 
 
 @pytest.mark.parametrize("binary_in", [True, False])
@@ -133,6 +138,30 @@ def test_many_at_once_each_gets_its_own_answer(image_server: Served, images: Pat
         answers = list(threads.map(ask, batches))
     for batch, answer in zip(batches, answers, strict=True):
         np.testing.assert_allclose(answer, model.predict({"image": batch})["probabilities"], rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "headers", "status", "said"),
+    [
+        ("POST", "/v2/models/other/infer", {}, 404, "there is no model 'other' here; 'table' is"),
+        ("POST", "/v2/models/table/versions/7/infer", {}, 404, "model 'table' has no version '7' here"),
+        ("GET", "/v2/models/other", {}, 404, "there is no model 'other'"),
+        ("GET", "/v2/model/table", {}, 404, "there is nothing at /v2/model/table"),
+        ("GET", "/v2/models/table/infer", {}, 405, "GET isn't allowed here; POST is"),
+        ("POST", "/v2/health/ready", {}, 405, "POST isn't allowed here; GET is"),
+        ("POST", "/v2/models/table/infer", {"Content-Encoding": "br"}, 415, "Content-Encoding 'br' isn't known"),
+    ],
+)
+def test_refusals(
+    table_server: Served, method: str, path: str, headers: dict[str, str], status: int, said: str
+) -> None:
+    connection = http.client.HTTPConnection(table_server.host, table_server.port, timeout=30)
+    connection.request(method, path, b"{}" if method == "POST" else None, headers)
+    answer = connection.getresponse()
+    assert answer.status == status
+    assert json.loads(answer.read())["error"].startswith(said)
+    assert answer.getheader("allow") == (said.split()[-2] if status == 405 else None)
+    connection.close()
 
 
 def test_metrics_follow_conventions(client: triton.InferenceServerClient, table_server: Served) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from support.launched import wait_until
 from support.onnx_models import image_model
 from support.serving import Served, served
 
@@ -24,6 +25,14 @@ def ask(server: Served, path: str, body: str | None = None) -> int:
         return connection.getresponse().status
     finally:
         connection.close()
+
+
+def listens(server: Served) -> bool:
+    try:
+        ask(server, "/v2/health/live")
+    except OSError:
+        return False
+    return True
 
 
 def test_sigterm_under_load(tmp_path: Path) -> None:
@@ -47,15 +56,19 @@ def test_sigterm_under_load(tmp_path: Path) -> None:
         for thread in threads:
             thread.start()
         for _ in range(20):
-            busy.acquire()
-        server.process.send_signal(signal.SIGTERM)
+            assert busy.acquire(timeout=60), outcomes
         seen = set()
-        while True:
+
+        def gone() -> bool:
             try:
                 seen.add(ask(server, "/v2/health/ready"))
                 seen.add(ask(server, "/v2/health/live") + 1000)
             except OSError:
-                break
+                return True
+            return False
+
+        server.process.send_signal(signal.SIGTERM)
+        wait_until(gone, "it no longer listens")
         assert server.process.wait(30) == 0
         for thread in threads:
             thread.join()
@@ -72,14 +85,33 @@ def test_a_request_in_flight_is_finished(images: Path) -> None:
         connection.sendall(head.encode() + BODY[:10].encode())
         assert ask(server, "/v2/health/ready") == 200
         server.process.send_signal(signal.SIGINT)
-        while True:
-            try:
-                ask(server, "/v2/health/live")
-            except OSError:
-                break  # it no longer listens, and waits for our request
+        wait_until(lambda: not listens(server), "it no longer listens, and waits for our request")
         assert server.process.poll() is None
         connection.sendall(BODY[10:].encode())
         assert connection.recv(1000).startswith(b"HTTP/1.1 200")
+        assert server.process.wait(30) == 0
+
+
+# The real server; the signal comes while it still starts.
+_EARLY = """
+import os, signal, sys
+from pathlib import Path
+import uvicorn
+from trainyard_server.model import InferenceModel
+from trainyard_server.server import serve
+
+load = uvicorn.Config.load
+def signalled(config):
+    os.kill(os.getpid(), signal.SIGTERM)
+    load(config)
+uvicorn.Config.load = signalled
+serve(InferenceModel.load(Path(sys.argv[1])), "127.0.0.1", 0,
+      announce=lambda url: print(f"ready at {url}/v2/", flush=True))
+"""
+
+
+def test_sigterm_before_it_listens(images: Path) -> None:
+    with served(images, _EARLY) as server:
         assert server.process.wait(30) == 0
 
 

@@ -12,11 +12,13 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from trainyard_server.batcher import Batcher, QueueFull
+from trainyard_server.body import Budget, Holding, read_body
 from trainyard_server.metrics import ServerMetrics
 from trainyard_server.model import InferenceModel
-from trainyard_server.request import RequestError, decode, decompress
+from trainyard_server.request import InferRequest, RequestError, decode, decompress
 from trainyard_server.response import error_response, infer_response, json_response, model_metadata, server_metadata
 from trainyard_server.settings import Settings
+from trainyard_server.tensors import InputError
 
 log = logging.getLogger(__name__)
 Handler = Callable[[Request], Awaitable[Response]]
@@ -30,7 +32,7 @@ class ModelApp:
         self.requests_at_hand: Callable[[], int] = lambda: 2  # the server knows; 1: only the one being answered
         self._model = model
         self._settings = settings
-        self._buffered = 0
+        self._budget = Budget(settings.max_buffered_bytes)
         self._batcher = Batcher(
             model.run,
             settings.max_batch_rows,
@@ -115,43 +117,28 @@ class ModelApp:
         # Starlette's Headers search and decode the whole list each time.
         headers = dict(request.scope["headers"])
         self.metrics.in_flight += 1
+        holding = Holding(self._budget)
         try:
-            body = await self._body(request, headers)
-            encoding = headers.get(b"content-encoding", b"").decode("latin-1").lower()
-            body = decompress(body, encoding, self._settings.max_body_bytes)
-            length = headers.get(b"inference-header-content-length")
-            infer = decode(self._model, body, None if length is None else length.decode("latin-1"))
+            infer = await self._request(request, headers, holding)
             answers = await self._batcher.infer(infer.inputs, infer.rows)
+            return infer_response(self._model, infer, answers, headers.get(b"accept-encoding", b"").decode("latin-1"))
         except QueueFull as error:
             raise RequestError(503, "too many requests wait for the model") from error
+        except InputError as error:
+            raise RequestError(400, str(error)) from error
         finally:
+            holding.release()
             self.metrics.in_flight -= 1
-        return infer_response(self._model, infer, answers, headers.get(b"accept-encoding", b"").decode("latin-1"))
 
-    async def _body(self, request: Request, headers: dict[bytes, bytes]) -> bytes:
+    async def _request(self, request: Request, headers: dict[bytes, bytes], holding: Holding) -> InferRequest:
         limit = self._settings.max_body_bytes
-        declared = headers.get(b"content-length", b"")
-        if declared.isdigit() and int(declared[:20]) > limit:
-            raise RequestError(413, f"body is larger than {limit} bytes")
-        parts: list[bytes] = []
-        size, more = 0, True
-        try:
-            while more:
-                message = await request.receive()
-                if message["type"] == "http.disconnect":
-                    raise ClientDisconnect
-                part = message.get("body", b"")
-                more = message.get("more_body", False)
-                parts.append(part)
-                size += len(part)
-                self._buffered += len(part)
-                if size > limit:
-                    raise RequestError(413, f"body is larger than {limit} bytes")
-                if self._buffered > self._settings.max_buffered_bytes:
-                    raise RequestError(503, "too many bodies are being received")
-        finally:
-            self._buffered -= size
-        return parts[0] if len(parts) == 1 else b"".join(parts)
+        body = await read_body(request, headers.get(b"content-length", b""), limit, holding)
+        body = decompress(body, headers.get(b"content-encoding", b"").decode("latin-1").lower(), limit)
+        holding.grow_to(len(body))
+        length = headers.get(b"inference-header-content-length")
+        infer = decode(self._model, body, None if length is None else length.decode("latin-1"))
+        holding.grow_to(sum(array.nbytes for array in infer.inputs.values()))  # `0,` becomes a number of 8 bytes
+        return infer
 
 
 class _Endpoint:

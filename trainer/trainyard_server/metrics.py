@@ -89,5 +89,5 @@ class ServerMetrics(Collector):
         info = GaugeMetricFamily(
             "trainyard_server_model_info", "The served model; always 1.", labels=["model", "version", "task"]
         )
-        info.add_metric([self._signature.name, self._signature.version, self._signature.task], 1)
+        info.add_metric([self._signature.name, self._signature.version, self._signature.task or ""], 1)
         yield info

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import onnxruntime
+from onnxruntime.capi.onnxruntime_pybind11_state import InvalidArgument
 from pydantic import ValidationError
 
 from trainyard_api.documents import InputSignature, Signature
@@ -18,7 +19,7 @@ _SMALL_SECONDS = 0.002  # a run that is over sooner is slower with several threa
 
 
 class InferenceModel:
-    """Raw columns in, labels with probabilities (or predictions) out."""
+    """Raw columns in, labels with probabilities (or predictions) out; tensors in and out for a network of one's own."""
 
     def __init__(self, signature: Signature, session: onnxruntime.InferenceSession) -> None:
         self.signature = signature
@@ -46,8 +47,16 @@ class InferenceModel:
             raise _unusable(folder, f"a first run failed: {error}") from error
 
     def run(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Run on arrays that already have the signature's types and shapes."""
-        answers = self._session.run(self._names, dict(inputs))
+        """Run on arrays that already have the signature's types and shapes.
+
+        InputError if the network itself refuses a value, like the number of a word that it doesn't know.
+        """
+        try:
+            answers = self._session.run(self._names, dict(inputs))
+        except InvalidArgument as error:
+            raise InputError(
+                f"the model can't take these values: {str(error).rpartition('Status Message: ')[2]}"
+            ) from error
         return dict(zip(self._names, answers, strict=True))
 
     def rows_within(self, seconds: float, limit: int) -> int:
@@ -75,9 +84,9 @@ class InferenceModel:
             check_names(self.inputs, inputs)
             arrays = {name: self._prepare(name, inputs) for name in self.inputs}
             check_rows(arrays)
+            return self.run(arrays)
         except InputError as error:
             raise TrainyardError(str(error), "the model's input", "give what signature.json describes") from error
-        return self.run(arrays)
 
     def _prepare(self, name: str, inputs: Mapping[str, Any]) -> Tensor:
         spec = self.inputs[name]
@@ -123,7 +132,14 @@ def _signature(folder: Path) -> Signature:
     except OSError as error:
         raise _unusable(folder, f"signature.json can't be read: {error.strerror}") from error
     except ValidationError as error:
-        raise _unusable(folder, f"signature.json is not valid: {error.errors()[0]['msg']}") from error
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"])) or "the document"
+        raise TrainyardError(
+            f"This is no model that can be served: signature.json is not valid: {where}: {first['msg']}",
+            str(folder),
+            "publish the model again",
+            cause="ModelUnusable",
+        ) from error
 
 
 def _session(folder: Path, threads: int) -> onnxruntime.InferenceSession:

@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 from starlette.responses import Response
 
-from trainyard_api.documents import Signature
+from trainyard_api.documents import InputSignature, OutputSignature, Signature
 from trainyard_server.model import InferenceModel
 from trainyard_server.request import InferRequest, RequestError
 from trainyard_server.tensors import Tensor, finite, to_bytes
@@ -33,14 +33,20 @@ def server_metadata(version: str) -> dict[str, Any]:
 
 
 def model_metadata(signature: Signature) -> dict[str, Any]:
-    """Body of GET /v2/models/{name}."""
+    """Body of GET /v2/models/{name}: with what one must know to ask, and to read the answer, as `parameters`."""
+    *labels, numbers = signature.outputs
+    classes = {"parameters": {"classes": signature.classes}} if signature.classes else {}
     return {
         "name": signature.name,
         "versions": [signature.version],
         "platform": "onnxruntime_onnx",
-        "inputs": [{"name": s.name, "datatype": s.datatype, "shape": s.shape} for s in signature.inputs],
-        "outputs": [{"name": s.name, "datatype": s.datatype, "shape": s.shape} for s in signature.outputs],
+        "inputs": [_tensor(s) | ({"parameters": {"nullable": True}} if s.nullable else {}) for s in signature.inputs],
+        "outputs": [*map(_tensor, labels), _tensor(numbers) | classes],
     }
+
+
+def _tensor(spec: InputSignature | OutputSignature) -> dict[str, Any]:
+    return {"name": spec.name, "datatype": spec.datatype, "shape": spec.shape}
 
 
 def infer_response(model: InferenceModel, request: InferRequest, answers: dict[str, Tensor], accept: str) -> Response:

@@ -88,6 +88,7 @@ class _Server(uvicorn.Server):
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         """Install handlers for as long as the server runs; uvicorn's would raise the signal again at the end."""
+        self._loop = asyncio.get_running_loop()  # a signal may come before anything else is there
         before = {sig: signal.signal(sig, self.handle_exit) for sig in (signal.SIGTERM, signal.SIGINT)}
         try:
             yield
@@ -110,7 +111,6 @@ class _Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start to listen, then say where."""
-        self._loop = asyncio.get_running_loop()
         await super().startup(sockets)
         for listener in sockets or []:
             host, port = listener.getsockname()[:2]

@@ -9,7 +9,7 @@ class Settings:
 
     max_body_bytes: int = 32 << 20  # after decompression too
     max_header_bytes: int = 64 << 10
-    max_buffered_bytes: int = 256 << 20  # bodies of all requests being read or answered
+    max_buffered_bytes: int = 256 << 20  # what all requests hold, bodies or arrays, until they're answered
     header_seconds: float = 10.0  # from connection or first byte to the end of the headers
     body_seconds: float = 60.0  # from the end of the headers to the end of the body
     write_seconds: float = 30.0  # for a client that doesn't read its answer

@@ -1,6 +1,5 @@
 """MODEL_CARD.md: what the model is, how good it is, and how to use it."""
 
-import json
 from typing import Any
 
 from trainyard_api.documents import Plan, Signature, Step
@@ -102,7 +101,8 @@ def _limits(plan: Plan, evaluation: dict[str, Any]) -> str:
     ]
     nullable = [f"`{one.name}`" for one in plan.inputs if one.nullable]
     if nullable:
-        lines.append(f"- Values may be missing in {', '.join(nullable)} only, as they were in training.")
+        where = f"{', '.join(nullable)} only" if len(nullable) < len(plan.inputs) else "every column"
+        lines.append(f"- Values may be missing in {where}, as they were in training.")
     elif plan.inputs[0].kind != "tensor":
         lines.append("- No value may be missing: none was in training.")
     if any(one.kind == "categorical" for one in plan.inputs):
@@ -113,10 +113,14 @@ def _limits(plan: Plan, evaluation: dict[str, Any]) -> str:
 def _use(signature: Signature, formats: list[str]) -> str:
     columns = ", ".join(f'"{one.name}": ...' for one in signature.inputs[:3])
     columns += ", ..." if len(signature.inputs) > 3 else ""
-    url = json.dumps(f"http://127.0.0.1:8080/v2/models/{signature.name}/infer")
+    url = f"http://127.0.0.1:8080/v2/models/{signature.name}"
     snippets = []
     if "onnx" in formats:
-        snippets.append("```sh\ntrainyard predict FOLDER --input rows.csv\ntrainyard serve FOLDER   # " + url + "\n```")
+        snippets.append(
+            "```sh\ntrainyard predict FOLDER --input rows.csv\ntrainyard serve FOLDER   # its metadata: "
+            + url
+            + "\n```"
+        )
         snippets.append(
             "```python\nimport onnxruntime\n"
             'session = onnxruntime.InferenceSession("FOLDER/model.onnx")\n'

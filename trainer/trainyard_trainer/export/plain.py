@@ -2,7 +2,7 @@
 
 import io
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import onnx
@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from trainyard_api.canonical import canonical_json
+from trainyard_api.documents import InputSignature, OutputSignature, Signature
 from trainyard_api.errors import TrainyardError
 from trainyard_storage import Store, digest128
 from trainyard_trainer.export.compare import LIMIT, onnx_session
@@ -20,7 +21,12 @@ from trainyard_trainer.export.publish import write_version
 from trainyard_trainer.export.served import trace
 
 OUTPUT = "output"
-DATATYPES = {torch.float64: "FP64", torch.float32: "FP32", torch.int64: "INT64", torch.uint8: "UINT8"}
+DATATYPES: dict[torch.dtype, Literal["FP64", "FP32", "INT64", "UINT8"]] = {
+    torch.float64: "FP64",
+    torch.float32: "FP32",
+    torch.int64: "INT64",
+    torch.uint8: "UINT8",
+}
 
 
 def export_network(
@@ -67,15 +73,13 @@ def _publish(
     if "torch" in formats or "onnx" in formats:
         files |= _traced(network, inputs, formats)
     differences = _differences(files, inputs, expected.numpy())
-    described = [_described(key, tensor) for key, tensor in inputs.items()]
-    version = digest128(weights + canonical_json([name, described]))[:12]
-    signature = {"name": name, "version": version, "inputs": described, "outputs": [_described(OUTPUT, expected)]}
-    files["signature.json"] = canonical_json(signature)
+    signature = _signature(name, weights, inputs, expected)
+    files["signature.json"] = canonical_json(signature.model_dump(mode="json"))
     files["evaluation.json"] = canonical_json({"export": {"rows": len(expected), "differences": differences}})
-    there = folder.child(version)
+    there = folder.child(signature.version)
     found = write_version(there, files)
     largest = max(differences.values(), default=0.0)
-    return {"version": version, "uri": there.uri, "digest": found, "maxDifference": largest}
+    return {"version": signature.version, "uri": there.uri, "digest": found, "maxDifference": largest}
 
 
 def _traced(network: nn.Module, inputs: dict[str, Tensor], formats: Sequence[str]) -> dict[str, bytes]:
@@ -143,5 +147,12 @@ def _differences(files: dict[str, bytes], inputs: dict[str, Tensor], expected: A
     return found
 
 
-def _described(name: str, tensor: Tensor) -> dict[str, Any]:
-    return {"name": name, "datatype": DATATYPES[tensor.dtype], "shape": [-1, *tensor.shape[1:]]}
+def _signature(name: str, weights: bytes, inputs: dict[str, Tensor], answer: Tensor) -> Signature:
+    """Its version is a digest of the weights, the name and what goes in."""
+    given = [
+        InputSignature(name=key, datatype=DATATYPES[tensor.dtype], shape=[-1, *tensor.shape[1:]])
+        for key, tensor in inputs.items()
+    ]
+    output = OutputSignature(name=OUTPUT, datatype=DATATYPES[answer.dtype], shape=[-1, *answer.shape[1:]])
+    version = digest128(weights + canonical_json([name, [one.model_dump(mode="json") for one in given]]))[:12]
+    return Signature(name=name, version=version, inputs=given, outputs=[output])

@@ -53,7 +53,7 @@ def trace(module: nn.Module, example: Sequence[Tensor]) -> torch.export.Exported
     variadic = isinstance(module, Served)
     try:
         with torch.no_grad():
-            return torch.export.export(module, tuple(example), dynamic_shapes=(shapes,) if variadic else shapes)
+            program = torch.export.export(module, tuple(example), dynamic_shapes=(shapes,) if variadic else shapes)
     except Exception as error:
         raise TrainyardError(
             f"The network can't be exported: {str(error).strip().splitlines()[0] if str(error) else repr(error)}",
@@ -62,3 +62,16 @@ def trace(module: nn.Module, example: Sequence[Tensor]) -> torch.export.Exported
             "tensors, no fixed batch size. Or publish the weights alone: export.formats: [safetensors].",
             cause="ExportFailed",
         ) from error
+    return _without_places(program)
+
+
+def _without_places(program: torch.export.ExportedProgram) -> torch.export.ExportedProgram:
+    """torch notes for each operation the files and lines it comes from, and writes them into every format.
+
+    What is published must neither tell where things lie on this machine, nor differ on another.
+    """
+    for graph in program.graph_module.modules():
+        if isinstance(graph, torch.fx.GraphModule):
+            for node in graph.graph.nodes:
+                node.meta.pop("stack_trace", None)
+    return program
