@@ -13,7 +13,13 @@ from trainyard_launcher.observer import Observer
 
 FIRST_INTERVAL = 2.0
 LONGEST_INTERVAL = 60.0
-_TITLES = {"prepare": "Preparing data", "train": "Training", "publish": "Publishing", "script": "Running the program"}
+_TITLES = {
+    "prepare": "Preparing data",
+    "train": "Training",
+    "script": "Running the program",
+    "publish": "Publishing",
+    "report": "Writing the report",
+}
 
 
 class Display(Observer):

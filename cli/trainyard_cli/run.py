@@ -78,6 +78,7 @@ def _print_result(console: Console, job: ResolvedJob, store: Store) -> None:
     published = store.get_json("PUBLISHED.json") or {}
     if job.spec.script:
         console.print(f"Run     {store.uri}")
+        console.print(f"Report  {store.url('report.html')}")
         if published:
             console.print(f"Model   {published['uri']}")
         return
