@@ -14,7 +14,7 @@ from trainyard_api.documents import Fault, ResolvedJob
 from trainyard_api.errors import ExitCode
 from trainyard_api.manifest import load_job, resolve_job
 from trainyard_api.template import PodTemplate
-from trainyard_cli.display import Display
+from trainyard_cli.display import Display, plain_console
 from trainyard_launcher.launch import Outcome, launch
 from trainyard_storage import Store
 
@@ -24,7 +24,7 @@ def main(args: argparse.Namespace) -> int:
     path = Path(args.file)
     manifest = load_job(path, args.overrides)
     job = resolve_job(manifest, path.parent, args.storage)
-    console = Console(highlight=False, soft_wrap=True)
+    console = plain_console()
     if manifest.spec.template != PodTemplate():
         console.print("spec.template is for clusters: it is left aside on one machine.")
     with Display(console, job) as display:
