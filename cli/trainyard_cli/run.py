@@ -12,7 +12,9 @@ from rich.table import Table
 
 from trainyard_api.documents import Fault, ResolvedJob
 from trainyard_api.errors import ExitCode
+from trainyard_api.hardware import count_gpus
 from trainyard_api.manifest import load_job, resolve_job
+from trainyard_api.resolve import asked_processes
 from trainyard_api.template import PodTemplate
 from trainyard_cli.display import Display, plain_console
 from trainyard_launcher.launch import Outcome, launch
@@ -27,6 +29,9 @@ def main(args: argparse.Namespace) -> int:
     console = plain_console()
     if manifest.spec.template != PodTemplate():
         console.print("spec.template is for clusters: it is left aside on one machine.")
+    if (asked := asked_processes(manifest.spec)) > (given := job.processes_per_node):
+        room = f"{given} {'GPU' if count_gpus() else 'core'}{'s' * (given > 1)}"
+        console.print(f"Asked for {asked} processes, this machine has {room}: training with {given}.")
     with Display(console, job) as display:
         outcome = launch(job, display)
     if outcome.fault:
