@@ -16,6 +16,7 @@ from trainyard_api.job import Checkpoint, Storage
 from trainyard_launcher.runtime import Heartbeat, StopRequest, runtime_from_environment
 from trainyard_storage import Store, open_store
 from trainyard_trainer.data import SplitReader
+from trainyard_trainer.data.quarantine import left_out
 from trainyard_trainer.metrics import TrainingMetrics
 from trainyard_trainer.sdk.agreement import Agreement
 from trainyard_trainer.sdk.checkpoints import Checkpoints, HasState
@@ -79,6 +80,7 @@ class Job:
             )
         prepared = self.run.child(f"data/{marker['hash']}")
         manifest = DatasetManifest.model_validate_json(prepared.get("manifest.json"))
+        self._metrics.left_out = left_out(prepared)
         return SplitReader(
             prepared,
             manifest,
