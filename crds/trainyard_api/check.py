@@ -45,7 +45,7 @@ def _wrong_fields(source: Source) -> list[Problem]:
                 case "missing":
                     what, remedy = missing_field(schema, location)
                 case "extra_forbidden":
-                    what, remedy = unknown_field(schema, location)
+                    what, remedy = unknown_field(schema, location, error["input"])
                 case _:
                     said = error["msg"].removeprefix("Input should be ").removeprefix("a valid ")
                     what, remedy = wrong_value(schema, location, error["input"], said)

@@ -66,17 +66,19 @@ def meant(schema: Schema, location: Location) -> Location | None:
     return (*location[:-1], guess) if guess else None
 
 
-def unknown_field(schema: Schema, location: Location) -> tuple[str, str]:
+def unknown_field(schema: Schema, location: Location, value: Any) -> tuple[str, str]:
     """What and remedy for a field that isn't known."""
     name = str(location[-1])
     known = schema_at(schema, location[:-1]).get("properties", {})
     elsewhere = [dotted((*found, name)) for found in _owners(schema, name) if found[:1] != ("status",)]
     guess = meant(schema, location)
     if guess:
-        return "unknown field", f"did you mean {guess[-1]}?"
-    if elsewhere:
-        return "unknown field here", f"it belongs to {' or '.join(elsewhere[:3])}"
-    return "unknown field", f"remove it; known here: {', '.join(known)}"
+        remedy = f"did you mean {guess[-1]}?"
+    elif elsewhere:
+        remedy = f"it belongs to {' or '.join(elsewhere[:3])}"
+    else:
+        remedy = f"remove it; known here: {', '.join(known)}"
+    return f"unknown field{' here' if elsewhere and not guess else ''}, its value is {shown(value)}", remedy
 
 
 def _owners(schema: Schema, name: str, location: Location = ()) -> Iterator[Location]:

@@ -10,15 +10,16 @@ from trainyard_api.manifest import load_job
 GOLDEN = {
     "an unknown field": (
         RECIPE + "    train:\n      epoch: 3\n",
-        "job.yaml:9: spec.recipe.train.epoch: unknown field\n  remedy: did you mean epochs?",
+        "job.yaml:9: spec.recipe.train.epoch: unknown field, its value is 3\n  remedy: did you mean epochs?",
     ),
     "a field at the wrong place": (
         RECIPE + "    batchSize: 32\n",
-        "job.yaml:8: spec.recipe.batchSize: unknown field here\n  remedy: it belongs to spec.recipe.train.batchSize",
+        "job.yaml:8: spec.recipe.batchSize: unknown field here, its value is 32\n"
+        "  remedy: it belongs to spec.recipe.train.batchSize",
     ),
     "a field that nothing is like": (
         RECIPE + "    export: {zebra: 1}\n",
-        "job.yaml:8: spec.recipe.export.zebra: unknown field\n  remedy: remove it; known here: formats",
+        "job.yaml:8: spec.recipe.export.zebra: unknown field, its value is 1\n  remedy: remove it; known here: formats",
     ),
     "a word for a number": (
         RECIPE + "    train:\n      epochs: ten\n",
