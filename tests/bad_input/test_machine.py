@@ -82,6 +82,8 @@ def test_nothing_there(command: str, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     plain(trainyard(command, "empty", folder=tmp_path), 2, "There is no", "empty", "remedy:")
     assert list((tmp_path / "empty").iterdir()) == []
+    (tmp_path / "file").write_text("")
+    plain(trainyard(command, "file", folder=tmp_path), 2, "There is no", "file", "remedy:")
 
 
 def test_a_history_that_is_damaged(tmp_path: Path) -> None:

@@ -33,7 +33,7 @@ def explain(error: Exception, verb: Verb, url: str) -> Exception:
     code = _s3_code(text)
     if code == "NoSuchBucket":
         return _error("BucketMissing", "The bucket does not exist.", url, "Create it, or correct storage.uri.")
-    if isinstance(error, FileNotFoundError):
+    if isinstance(error, FileNotFoundError) or (verb != "write" and number == errno.ENOTDIR):  # below a file is nothing
         return NotFound(url)
     if number in _FULL or code in {"QuotaExceeded", "InsufficientStorage", "XMinioStorageFull"} or "507 " in text:
         return _error("DiskFull", "Storage is full.", url, "Free some space, or raise the quota; then run it again.")
