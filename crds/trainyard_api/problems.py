@@ -1,6 +1,7 @@
 """What is wrong with a manifest, said so that its writer can mend it."""
 
 import difflib
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -99,6 +100,8 @@ def wrong_value(schema: Schema, location: Location, value: Any, said: str) -> tu
     """What and remedy for a value of the wrong type, or out of bounds. `said`: for values that no schema covers."""
     node = schema_at(schema, location)
     wanted = expected(node) or said
+    if node.get("maximum") == _UNBOUNDED and isinstance(value, int) and value > _UNBOUNDED:
+        wanted += f" and at most {_UNBOUNDED}"
     what = f"{shown(value)} is not {wanted}"
     if value is None:
         return f"it has no value, {wanted} is wanted", f"give a value, or remove the line ({_about(node)})"
@@ -115,7 +118,7 @@ def wrong_value(schema: Schema, location: Location, value: Any, said: str) -> tu
 
 def _is_number(value: Any) -> bool:
     try:
-        return isinstance(value, str) and float(value) is not None
+        return isinstance(value, str) and math.isfinite(float(value))
     except ValueError:
         return False
 

@@ -26,6 +26,21 @@ GOLDEN = {
         "job.yaml:9: spec.recipe.train.epochs: 'ten' is not a whole number of at least 1\n"
         "  remedy: write a whole number of at least 1 (Passes over the training split; 10)",
     ),
+    "a number beyond all bounds": (
+        RECIPE + "    train: {epochs: 99999999999}\n",
+        "job.yaml:8: spec.recipe.train.epochs: 99999999999 is not a whole number of at least 1 and at most 2147483647\n"
+        "  remedy: write a whole number of at least 1 and at most 2147483647 (Passes over the training split; 10)",
+    ),
+    "a word that Python takes for a number": (
+        RECIPE + "    train: {optimizer: {learningRate: nan}}\n",
+        "job.yaml:8: spec.recipe.train.optimizer.learningRate: 'nan' is not a number above 0\n"
+        "  remedy: write a number above 0 (Learning rate after the warm-up; 0.001)",
+    ),
+    "one word for a word or a list": (
+        RECIPE + "    evaluate: {metrics: accuracy}\n",
+        "job.yaml:8: spec.recipe.evaluate.metrics: 'accuracy' is not 'auto' or a list\n"
+        "  remedy: write 'auto' or a list (auto: all that fit the task, or a list of names; auto)",
+    ),
     "a number in quotes": (
         RECIPE + "    train: {epochs: '3'}\n",
         "job.yaml:8: spec.recipe.train.epochs: '3' is not a whole number of at least 1\n  remedy: remove the quotes",
