@@ -2,9 +2,9 @@
 
 import time
 from types import TracebackType
+from typing import TextIO
 
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
 from trainyard_api import status
@@ -13,7 +13,18 @@ from trainyard_launcher.observer import Observer
 
 FIRST_INTERVAL = 2.0
 LONGEST_INTERVAL = 60.0
-_TITLES = {"prepare": "Preparing data", "train": "Training", "publish": "Publishing", "script": "Running the program"}
+_TITLES = {
+    "prepare": "Preparing data",
+    "train": "Training",
+    "script": "Running the program",
+    "publish": "Publishing",
+    "report": "Writing the report",
+}
+
+
+def plain_console(file: TextIO | None = None) -> Console:
+    """A console that prints what it's given: [names] are no markup, :names: no emoji, long lines aren't broken."""
+    return Console(file=file, markup=False, emoji=False, highlight=False, soft_wrap=True)
 
 
 class Display(Observer):
@@ -70,7 +81,9 @@ class Display(Observer):
         self._last = progress
         if self._task is not None:
             total = progress.steps or None
-            self._bar.update(self._task, completed=progress.step, total=total, numbers=numbers(progress))
+            # The bar tells the step already, and would have no room in 80 columns.
+            beside = numbers(progress, step=not progress.epochs)
+            self._bar.update(self._task, completed=progress.step, total=total, numbers=beside)
         now = time.monotonic()
         if not self._console.is_terminal and now >= self._next:
             self._console.print(numbers(progress))
@@ -82,11 +95,11 @@ class Display(Observer):
         """What a program of one's own prints; our own stages' output stays in the log."""
         if self._stage == "script":
             prefix = f"[{rank}] " if self._job.processes_per_node > 1 else ""
-            self._console.print(escape(f"{prefix}{text}"))
+            self._console.print(f"{prefix}{text}")
 
     def notice(self, text: str) -> None:
         """A line above the bar."""
-        self._console.print(escape(text))
+        self._console.print(text)
 
     def _end_of_lines(self) -> None:
         """Where training ended, before what comes next, if no line has said so."""
@@ -95,11 +108,12 @@ class Display(Observer):
             self._shown = self._last
 
 
-def numbers(progress: status.Progress) -> str:
-    """Epoch being trained, step, loss, speed and time left, as far as they're known."""
+def numbers(progress: status.Progress, *, step: bool = True) -> str:
+    """Epoch being trained, step (if wanted), loss, speed and time left, as far as they're known."""
+    steps = f"step {progress.step}/{progress.steps}" if progress.steps else f"step {progress.step}"
     parts = [
         f"epoch {min(progress.epoch + 1, progress.epochs)}/{progress.epochs}" if progress.epochs else "",
-        f"step {progress.step}/{progress.steps}" if progress.steps else f"step {progress.step}",
+        steps if step else "",
         f"loss {progress.loss:.4f}" if progress.loss is not None else "",
         f"{progress.samples_per_second:,.0f} samples/s" if progress.samples_per_second else "",
         f"{_duration(progress.seconds_left)} left" if progress.seconds_left is not None else "",

@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import shlex
 import sys
 from pathlib import Path
 
@@ -47,4 +48,4 @@ def _say(found: Survey, shown: str) -> None:
     samples = f"{found.rows} samples{' and more' if found.more else ''}"
     inputs = f"{len(found.inputs)} input{'s' * (len(found.inputs) > 1)}"
     sys.stdout.write(f"{shown}: {found.task}, {samples}, {inputs}\n")
-    sys.stdout.write(f"Look through it, then: trainyard run {shown}\n")
+    sys.stdout.write(f"Look through it, then: trainyard run {shlex.quote(shown)}\n")

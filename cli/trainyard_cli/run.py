@@ -12,9 +12,11 @@ from rich.table import Table
 
 from trainyard_api.documents import Fault, ResolvedJob
 from trainyard_api.errors import ExitCode
+from trainyard_api.hardware import count_gpus
 from trainyard_api.manifest import load_job, resolve_job
+from trainyard_api.resolve import asked_processes
 from trainyard_api.template import PodTemplate
-from trainyard_cli.display import Display
+from trainyard_cli.display import Display, plain_console
 from trainyard_launcher.launch import Outcome, launch
 from trainyard_storage import Store
 
@@ -24,9 +26,12 @@ def main(args: argparse.Namespace) -> int:
     path = Path(args.file)
     manifest = load_job(path, args.overrides)
     job = resolve_job(manifest, path.parent, args.storage)
-    console = Console(highlight=False, soft_wrap=True)
+    console = plain_console()
     if manifest.spec.template != PodTemplate():
         console.print("spec.template is for clusters: it is left aside on one machine.")
+    if (asked := asked_processes(manifest.spec)) > (given := job.processes_per_node):
+        room = f"{given} {'GPU' if count_gpus() else 'core'}{'s' * (given > 1)}"
+        console.print(f"Asked for {asked} processes, this machine has {room}: training with {given}.")
     with Display(console, job) as display:
         outcome = launch(job, display)
     if outcome.fault:
@@ -78,6 +83,7 @@ def _print_result(console: Console, job: ResolvedJob, store: Store) -> None:
     published = store.get_json("PUBLISHED.json") or {}
     if job.spec.script:
         console.print(f"Run     {store.uri}")
+        console.print(f"Report  {store.url('report.html')}")
         if published:
             console.print(f"Model   {published['uri']}")
         return

@@ -37,7 +37,8 @@ def _wrong_fields(source: Source) -> list[Problem]:
     except ValidationError as invalid:
         schema = structural(TrainingJob)
         problems: dict[Location, Problem] = {}
-        for error in invalid.errors(include_url=False):
+        errors = invalid.errors(include_url=False)
+        for error in errors:
             location = _location(error, source.value)
             match error["type"]:
                 case "rules":
@@ -45,16 +46,20 @@ def _wrong_fields(source: Source) -> list[Problem]:
                 case "missing":
                     what, remedy = missing_field(schema, location)
                 case "extra_forbidden":
-                    what, remedy = unknown_field(schema, location)
+                    what, remedy = unknown_field(schema, location, error["input"])
                 case _:
-                    said = error["msg"].removeprefix("Input should be ").removeprefix("a valid ")
-                    what, remedy = wrong_value(schema, location, error["input"], said)
+                    said = [_wanted(other) for other in errors if _location(other, source.value) == location]
+                    what, remedy = wrong_value(schema, location, error["input"], " or ".join(dict.fromkeys(said)))
             problems.setdefault(location, Problem(source.place(location), location, what, remedy))
         # A union fails once for each of its types: the error that goes deepest belongs to the type that was meant.
         return [
             problem for location, problem in problems.items() if not any(_within(deep, location) for deep in problems)
         ]
     return []
+
+
+def _wanted(error: ErrorDetails) -> str:
+    return error["msg"].removeprefix("Input should be ").replace("a valid ", "a ")
 
 
 def _location(error: ErrorDetails, value: Any) -> Location:

@@ -201,6 +201,28 @@ class DataCard(Model):
     class_counts: dict[str, dict[str, int]] = Field({}, description="Per split, samples of each class.")
 
 
+Bytes = Annotated[int, Field(ge=0)]
+
+
+class Gpu(Model):
+    """One GPU."""
+
+    name: str = Field(description="Its model.")
+    memory_bytes: Bytes = Field(description="Its memory; 0: not told.")
+
+
+class Machine(Model):
+    """machine.json: what a run was made on."""
+
+    processor: str = Field(description="Model of the processor.")
+    cores: PositiveInt = Field(description="Cores that the job may use.")
+    memory_bytes: Bytes = Field(description="Memory that the job may use.")
+    gpus: list[Gpu] = Field([], description="GPUs that the job may use.")
+    python: str = Field(description="Version of Python.")
+    torch: str = Field(description="Version of torch.")
+    trainyard: str = Field(description="Version of Trainyard.")
+
+
 class Fault(Model):
     """Why a process ended: a rank's fault file, and the pod's termination message."""
 

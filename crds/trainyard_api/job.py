@@ -27,7 +27,9 @@ class Storage(Model):
     uri: Uri | None = Field(
         None, description="s3://bucket/prefix or file:///folder; absent: the runtime's, or ./trainyard-runs."
     )
-    endpoint: Uri | None = Field(None, description="URL of an S3 service other than AWS.")
+    endpoint: Uri | None = Field(
+        None, description="URL of an S3 service other than AWS; absent: the environment's, else AWS."
+    )
     region: Annotated[str, Field(max_length=64)] | None = Field(None, description="Region; absent: the environment's.")
     credentials_secret: Name | None = Field(
         None,
@@ -53,9 +55,11 @@ class Script(Model):
 class Checkpoint(Model):
     """How often the state of training is saved."""
 
-    every_steps: PositiveInt | None = Field(None, description="Optimiser steps between two checkpoints.")
+    every_steps: PositiveInt | None = Field(
+        None, description="Optimiser steps between two checkpoints; absent: everySeconds decides."
+    )
     every_seconds: Seconds | None = Field(
-        None, description="Seconds between two checkpoints; 600 if everySteps is absent too."
+        None, description="Seconds between two checkpoints; absent: everySteps decides, without it 600."
     )
     keep: Annotated[int, Field(ge=1, le=1000)] = Field(3, description="Checkpoints kept, the newest first; 3.")
 
@@ -76,7 +80,7 @@ class JobSpec(Model):
     rules = rules.JOB_SPEC
 
     nodes: Annotated[int, Field(ge=1, le=4096)] = Field(1, description="Nodes wanted now; 1.")
-    elastic: Elastic | None = Field(None, description="Absent: exactly `nodes`.")
+    elastic: Elastic | None = Field(None, description="Bounds of the number of nodes; absent: exactly `nodes`.")
     processes_per_node: Literal["auto"] | Annotated[int, Field(ge=1, le=64)] = Field(
         "auto", description="Processes on each node; auto: the GPUs asked for, else 1; auto."
     )
@@ -100,8 +104,8 @@ class Metadata(Model):
 
     name: Name = Field(description="Name of the job.")
     namespace: Name = Field("default", description="Namespace; default.")
-    labels: Labels = Field({}, description="Labels.")
-    annotations: Annotations = Field({}, description="Annotations.")
+    labels: Labels = Field({}, description="Labels; none.")
+    annotations: Annotations = Field({}, description="Annotations; none.")
 
 
 class TrainingJob(Model):

@@ -1,6 +1,7 @@
 """What is wrong with a manifest, said so that its writer can mend it."""
 
 import difflib
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -66,17 +67,19 @@ def meant(schema: Schema, location: Location) -> Location | None:
     return (*location[:-1], guess) if guess else None
 
 
-def unknown_field(schema: Schema, location: Location) -> tuple[str, str]:
+def unknown_field(schema: Schema, location: Location, value: Any) -> tuple[str, str]:
     """What and remedy for a field that isn't known."""
     name = str(location[-1])
     known = schema_at(schema, location[:-1]).get("properties", {})
     elsewhere = [dotted((*found, name)) for found in _owners(schema, name) if found[:1] != ("status",)]
     guess = meant(schema, location)
     if guess:
-        return "unknown field", f"did you mean {guess[-1]}?"
-    if elsewhere:
-        return "unknown field here", f"it belongs to {' or '.join(elsewhere[:3])}"
-    return "unknown field", f"remove it; known here: {', '.join(known)}"
+        remedy = f"did you mean {guess[-1]}?"
+    elif elsewhere:
+        remedy = f"it belongs to {' or '.join(elsewhere[:3])}"
+    else:
+        remedy = f"remove it; known here: {', '.join(known)}"
+    return f"unknown field{' here' if elsewhere and not guess else ''}, its value is {shown(value)}", remedy
 
 
 def _owners(schema: Schema, name: str, location: Location = ()) -> Iterator[Location]:
@@ -97,6 +100,8 @@ def wrong_value(schema: Schema, location: Location, value: Any, said: str) -> tu
     """What and remedy for a value of the wrong type, or out of bounds. `said`: for values that no schema covers."""
     node = schema_at(schema, location)
     wanted = expected(node) or said
+    if node.get("maximum") == _UNBOUNDED and isinstance(value, int) and value > _UNBOUNDED:
+        wanted += f" and at most {_UNBOUNDED}"
     what = f"{shown(value)} is not {wanted}"
     if value is None:
         return f"it has no value, {wanted} is wanted", f"give a value, or remove the line ({_about(node)})"
@@ -113,7 +118,7 @@ def wrong_value(schema: Schema, location: Location, value: Any, said: str) -> tu
 
 def _is_number(value: Any) -> bool:
     try:
-        return isinstance(value, str) and float(value) is not None
+        return isinstance(value, str) and math.isfinite(float(value))
     except ValueError:
         return False
 

@@ -46,9 +46,9 @@ class Data(Model):
     uri: Uri | None = Field(
         None,
         description="File, folder or pattern: s3://bucket/digits/*.parquet, file:///data/x.csv, or a path relative to "
-        "the manifest (on a cluster: to storage.uri).",
+        "the manifest (on a cluster: to storage.uri). Exactly one of uri and splits.",
     )
-    splits: GivenSplits | None = Field(None, description="Given splits, instead of uri.")
+    splits: GivenSplits | None = Field(None, description="Given splits. Exactly one of uri and splits.")
     format: Literal["auto", "csv", "parquet", "jsonl", "webdataset", "images"] = Field(
         "auto",
         description="auto tells by the file name: .csv, .parquet, .jsonl, .tar, or a folder of class folders; auto.",
@@ -56,14 +56,15 @@ class Data(Model):
     target: Column | None = Field(
         None,
         description="Column to predict; for webdataset the extension that holds the class (cls); "
-        "images take the folder's name.",
+        "absent: an image folder's classes, else there is none.",
     )
     task: Literal["auto", "binary", "multiclass", "regression"] = Field(
         "auto", description="What is predicted; auto decides by the target's type and values; auto."
     )
-    categorical: Columns = Field([], description="Numeric columns whose values are names of categories.")
+    categorical: Columns = Field([], description="Numeric columns whose values are names of categories; none.")
     missing_values: Annotated[list[Text], Field(max_length=64)] = Field(
-        MISSING_VALUES, description="Texts that mean a missing value in CSV."
+        MISSING_VALUES,
+        description="Texts that mean a missing value in CSV; ['', NA, N/A, NaN, nan, 'null', '?'].",
     )
     split: Split = Field(default_factory=Split, description="How the data is divided.")
     max_bad_share: Share = Field(
@@ -89,21 +90,25 @@ class Outliers(Model):
         "none", description="iqr: quartiles -/+ factor x their range; zscore: mean -/+ factor x deviation; none."
     )
     action: Literal["clip", "drop"] = Field("clip", description="clip to the bound, or drop the training row; clip.")
-    factor: PositiveFloat | None = Field(None, description="How far is too far; 1.5 for iqr, 3 for zscore.")
+    factor: PositiveFloat | None = Field(None, description="How far is too far; absent: 1.5 for iqr, 3 for zscore.")
 
 
 class ImageShape(Model):
     """The shape every image is brought to; each value taken from the first image if absent."""
 
-    height: Annotated[int, Field(ge=1, le=4096)] | None = Field(None, description="Height in pixels.")
-    width: Annotated[int, Field(ge=1, le=4096)] | None = Field(None, description="Width in pixels.")
-    channels: Literal[1, 3] | None = Field(None, description="1 for grey, 3 for colour.")
+    height: Annotated[int, Field(ge=1, le=4096)] | None = Field(
+        None, description="Height in pixels; absent: the first image's."
+    )
+    width: Annotated[int, Field(ge=1, le=4096)] | None = Field(
+        None, description="Width in pixels; absent: the first image's."
+    )
+    channels: Literal[1, 3] | None = Field(None, description="1 for grey, 3 for colour; absent: the first image's.")
 
 
 class Prepare(Model):
     """How data is cleaned and brought into numbers. Fitted on the training split only."""
 
-    drop: Columns = Field([], description="Columns to leave out.")
+    drop: Columns = Field([], description="Columns to leave out; none.")
     duplicates: Literal["drop", "keep"] = Field("drop", description="Rows equal in every column; drop.")
     missing: Missing = Field(default_factory=Missing, description="Missing values.")
     outliers: Outliers = Field(default_factory=Outliers, description="Outliers.")
@@ -131,17 +136,17 @@ class ModelSpec(Model):
         "mlp", description="mlp, cnn, or a class of your own as module:Class; mlp."
     )
     hidden: Annotated[list[PositiveInt], Field(max_length=64)] = Field(
-        [128, 64], description="Widths of the hidden layers (mlp), or of the layer before the output (cnn)."
+        [128, 64], description="Widths of the hidden layers (mlp), or of the layer before the output (cnn); [128, 64]."
     )
     channels: Annotated[list[PositiveInt], Field(min_length=1, max_length=16)] = Field(
-        [16, 32], description="Channels of the convolution blocks (cnn); each block halves height and width."
+        [16, 32], description="Channels of the convolution blocks (cnn), each halves height and width; [16, 32]."
     )
     kernel_size: Annotated[int, Field(ge=1, le=15)] = Field(3, description="Height and width of the kernels (cnn); 3.")
     activation: Literal["relu", "gelu", "tanh", "silu"] = Field("relu", description="Activation; relu.")
     dropout: Annotated[float, Field(ge=0, lt=1)] = Field(0.0, description="Share of activations dropped; 0.")
     batch_norm: bool = Field(False, description="Batch normalisation after each hidden layer; false.")
     args: dict[str, Any] = Field(
-        {}, max_length=64, description="Keyword arguments for a class of your own, passed as they are."
+        {}, max_length=64, description="Keyword arguments for a class of your own, passed as they are; none."
     )
 
 
@@ -206,7 +211,9 @@ class Train(Model):
     accumulation_steps: Annotated[int, Field(ge=1, le=4096)] = Field(
         1, description="Parts a batch is computed in, one after another, to save memory; 1."
     )
-    early_stopping: EarlyStopping | None = Field(None, description="Absent: every epoch is run.")
+    early_stopping: EarlyStopping | None = Field(
+        None, description="When to stop before the last epoch; absent: every epoch is run."
+    )
     precision: Literal["fp32", "bf16", "fp16"] = Field("fp32", description="Precision of the forward pass; fp32.")
     seed: Count = Field(0, description="Seed of weights, sample order and dropout; 0.")
     compile: bool = Field(False, description="Compile the network with torch.compile; false.")
@@ -224,7 +231,8 @@ class Export(Model):
     """In which forms the model is published."""
 
     formats: Annotated[list[Literal["safetensors", "onnx", "torch"]], Field(min_length=1, max_length=3)] = Field(
-        ["safetensors", "onnx", "torch"], description="safetensors, onnx, torch (a torch.export program)."
+        ["safetensors", "onnx", "torch"],
+        description="Forms to write, torch is a torch.export program; [safetensors, onnx, torch].",
     )
 
 

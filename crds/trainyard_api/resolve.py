@@ -26,7 +26,7 @@ def resolve_job(job: TrainingJob, folder: Path, storage_uri: str | None = None) 
         uri = absolute(storage_uri, Path.cwd())
     else:
         uri = absolute(spec.storage.uri, folder) if spec.storage.uri else absolute(RUNS, Path.cwd())
-    processes = min(spec.nodes * _processes_per_node(spec), room_for_processes())
+    processes = min(asked_processes(spec), room_for_processes())
     _check_batch(spec, processes)
     return ResolvedJob(
         name=job.metadata.name,
@@ -46,11 +46,12 @@ def absolute(uri: str, folder: Path) -> str:
     return f"file://{os.path.normpath(Path(folder, uri))}"
 
 
-def _processes_per_node(spec: JobSpec) -> int:
+def asked_processes(spec: JobSpec) -> int:
+    """Processes on all nodes together; this machine may have room for fewer."""
     if spec.processes_per_node != "auto":
-        return spec.processes_per_node
-    asked = str(spec.template.resources.limits.get("nvidia.com/gpu", "1"))
-    return max(1, int(asked)) if asked.isdigit() else 1
+        return spec.nodes * spec.processes_per_node
+    gpus = str(spec.template.resources.limits.get("nvidia.com/gpu", "1"))
+    return spec.nodes * max(1, int(gpus) if gpus.isdigit() else 1)
 
 
 def _check_batch(spec: JobSpec, processes: int) -> None:

@@ -5,6 +5,7 @@ number, 2026-01-01 is text (plain YAML 1.1 says the opposite).
 """
 
 import re
+import shlex
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ Location = tuple[str | int, ...]
 
 MAX_BYTES = 1 << 20  # etcd takes no more either
 MAX_DEPTH = 64
+DATA = (".csv", ".parquet", ".jsonl", ".ndjson", ".tar")
 MAX_VALUES = 100_000  # what aliases may unfold to
 
 
@@ -91,8 +93,15 @@ def parse_value(text: str) -> Any:
 
 
 def _read_text(path: Path) -> str:
+    if path.suffix.lower() in DATA:
+        remedy = f"`trainyard init {shlex.quote(str(path))} --target COLUMN` writes a manifest for it"
+        raise TrainyardError("this is data by its name, a manifest is wanted", str(path), remedy)
     try:
         data = path.read_bytes()
+    except IsADirectoryError as error:
+        raise TrainyardError(
+            "this is a folder, a manifest is wanted", str(path), f"name the file: {path}/job.yaml"
+        ) from error
     except OSError as error:
         raise TrainyardError(
             f"the manifest can't be read: {(error.strerror or str(error)).lower()}", str(path), "check the path"
@@ -103,7 +112,8 @@ def _read_text(path: Path) -> str:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
-        raise TrainyardError("the manifest isn't UTF-8 text", f"{path}:{line}", "save it as UTF-8") from error
+        remedy = "give a YAML or JSON file, saved as UTF-8"
+        raise TrainyardError("the manifest isn't UTF-8 text", f"{path}:{line}", remedy) from error
     # JSON may be indented by tabs, YAML may not; inside JSON's strings they're forbidden.
     return text.replace("\t", " ") if path.suffix == ".json" else text
 

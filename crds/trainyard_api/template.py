@@ -15,8 +15,8 @@ Objects = Annotated[list[dict[str, Any]], Field(max_length=128)]
 class Resources(Model):
     """What a pod asks for and may use."""
 
-    requests: Quantities = Field({}, description="Resources reserved: {cpu: 4, memory: 16Gi}.")
-    limits: Quantities = Field({}, description="Resources at most: {nvidia.com/gpu: 8}.")
+    requests: Quantities = Field({}, description="Resources reserved: {cpu: 4, memory: 16Gi}; none.")
+    limits: Quantities = Field({}, description="Resources at most: {nvidia.com/gpu: 8}; none.")
 
 
 class PodTemplate(Model):
@@ -24,22 +24,24 @@ class PodTemplate(Model):
 
     image: Annotated[str, Field(max_length=512)] | None = Field(None, description="Container image; absent: ours.")
     image_pull_policy: Literal["Always", "IfNotPresent", "Never"] | None = Field(
-        None, description="Always, IfNotPresent or Never."
+        None, description="Always, IfNotPresent or Never; absent: the cluster's default."
     )
-    image_pull_secrets: Annotated[list[Name], Field(max_length=16)] = Field([], description="Names of pull secrets.")
+    image_pull_secrets: Annotated[list[Name], Field(max_length=16)] = Field(
+        [], description="Names of pull secrets; none."
+    )
     resources: Resources = Field(default_factory=Resources, description="CPU, memory and GPUs of each pod.")
-    node_selector: Labels = Field({}, description="Labels a node must have.")
-    tolerations: Objects = Field([], description="Taints tolerated, as in a pod.")
-    env: Objects = Field([], description="Environment variables, as in a container.")
-    env_from: Objects = Field([], description="Sources of environment variables, as in a container.")
-    volumes: Objects = Field([], description="Volumes, as in a pod.")
-    volume_mounts: Objects = Field([], description="Volume mounts, as in a container.")
+    node_selector: Labels = Field({}, description="Labels a node must have; none.")
+    tolerations: Objects = Field([], description="Taints tolerated, as in a pod; none.")
+    env: Objects = Field([], description="Environment variables, as in a container; none.")
+    env_from: Objects = Field([], description="Sources of environment variables, as in a container; none.")
+    volumes: Objects = Field([], description="Volumes, as in a pod; none.")
+    volume_mounts: Objects = Field([], description="Volume mounts, as in a container; none.")
     service_account_name: Name | None = Field(None, description="Service account; absent: the namespace's default.")
-    priority_class_name: Column | None = Field(None, description="Priority class.")
+    priority_class_name: Column | None = Field(None, description="Priority class; absent: the cluster's default.")
     scheduler_name: Column | None = Field(None, description="Scheduler; absent: the cluster's default.")
-    labels: Labels = Field({}, description="Labels put on the pods.")
-    annotations: Annotations = Field({}, description="Annotations put on the pods.")
-    affinity: Annotated[dict[str, Any], Field(max_length=3)] = Field({}, description="Affinity, as in a pod.")
+    labels: Labels = Field({}, description="Labels put on the pods; none.")
+    annotations: Annotations = Field({}, description="Annotations put on the pods; none.")
+    affinity: Annotated[dict[str, Any], Field(max_length=3)] = Field({}, description="Affinity, as in a pod; none.")
     security_context: Annotated[dict[str, Any], Field(max_length=32)] = Field(
         {}, description="Pod security context; absent: what the restricted Pod Security level wants."
     )

@@ -7,6 +7,7 @@ from typing import Any, get_args
 
 import pytest
 import yaml
+from pydantic_core import PydanticUndefined
 
 from trainyard_api import crd
 from trainyard_api.base import Model
@@ -90,31 +91,37 @@ def test_every_field_is_described() -> None:
     assert bare == [".metadata"]
 
 
+_OTHERWISE = "absent: |Exactly one of"  # how a default that is no value is told
+
+
 def test_a_description_ends_with_the_default() -> None:
     unnamed = []
-    for path, field in _scalar_defaults(TrainingJob):
-        default = (
-            str(field.default).lower()
-            if isinstance(field.default, bool)
-            else f"{field.default:g}"
-            if isinstance(field.default, float)
-            else str(field.default)
-        )
-        if not re.search(rf"[;:,.] {re.escape(default)}( if absent)?\.$", field.description):
+    for path, field in _defaults(TrainingJob):
+        default = _written(field.default)
+        if not re.search(rf"[;:,.] {re.escape(default)}( if absent)?\.$|{_OTHERWISE}", field.description):
             unnamed.append(f"{path}: {default}: {field.description}")
     assert not unnamed
 
 
-def _scalar_defaults(model: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+def _written(default: Any) -> str:
+    """As one would write it in a manifest; none for an empty list, mapping or text."""
+    if isinstance(default, float):
+        return f"{default:g}"
+    if isinstance(default, int | str | bool) and default != "":
+        return str(default).lower() if isinstance(default, bool) else str(default)
+    return yaml.safe_dump(default, default_flow_style=True, width=1000).strip() if default else "none"
+
+
+def _defaults(model: Any, path: str = "") -> Iterator[tuple[str, Any]]:
     for field in model.model_fields.values():
         where = f"{path}.{field.alias}"
         if where == ".status":
             continue
-        if isinstance(field.default, str | int | float | bool) and field.default != "":
+        if field.default is not PydanticUndefined:
             yield where, field
         for kind in (field.annotation, *get_args(field.annotation)):
             if isinstance(kind, type) and issubclass(kind, Model):
-                yield from _scalar_defaults(kind, where)
+                yield from _defaults(kind, where)
 
 
 def test_columns_and_subresources_point_at_fields() -> None:

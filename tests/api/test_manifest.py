@@ -10,20 +10,36 @@ from trainyard_api.manifest import load_job
 GOLDEN = {
     "an unknown field": (
         RECIPE + "    train:\n      epoch: 3\n",
-        "job.yaml:9: spec.recipe.train.epoch: unknown field\n  remedy: did you mean epochs?",
+        "job.yaml:9: spec.recipe.train.epoch: unknown field, its value is 3\n  remedy: did you mean epochs?",
     ),
     "a field at the wrong place": (
         RECIPE + "    batchSize: 32\n",
-        "job.yaml:8: spec.recipe.batchSize: unknown field here\n  remedy: it belongs to spec.recipe.train.batchSize",
+        "job.yaml:8: spec.recipe.batchSize: unknown field here, its value is 32\n"
+        "  remedy: it belongs to spec.recipe.train.batchSize",
     ),
     "a field that nothing is like": (
         RECIPE + "    export: {zebra: 1}\n",
-        "job.yaml:8: spec.recipe.export.zebra: unknown field\n  remedy: remove it; known here: formats",
+        "job.yaml:8: spec.recipe.export.zebra: unknown field, its value is 1\n  remedy: remove it; known here: formats",
     ),
     "a word for a number": (
         RECIPE + "    train:\n      epochs: ten\n",
         "job.yaml:9: spec.recipe.train.epochs: 'ten' is not a whole number of at least 1\n"
         "  remedy: write a whole number of at least 1 (Passes over the training split; 10)",
+    ),
+    "a number beyond all bounds": (
+        RECIPE + "    train: {epochs: 99999999999}\n",
+        "job.yaml:8: spec.recipe.train.epochs: 99999999999 is not a whole number of at least 1 and at most 2147483647\n"
+        "  remedy: write a whole number of at least 1 and at most 2147483647 (Passes over the training split; 10)",
+    ),
+    "a word that Python takes for a number": (
+        RECIPE + "    train: {optimizer: {learningRate: nan}}\n",
+        "job.yaml:8: spec.recipe.train.optimizer.learningRate: 'nan' is not a number above 0\n"
+        "  remedy: write a number above 0 (Learning rate after the warm-up; 0.001)",
+    ),
+    "one word for a word or a list": (
+        RECIPE + "    evaluate: {metrics: accuracy}\n",
+        "job.yaml:8: spec.recipe.evaluate.metrics: 'accuracy' is not 'auto' or a list\n"
+        "  remedy: write 'auto' or a list (auto: all that fit the task, or a list of names; auto)",
     ),
     "a number in quotes": (
         RECIPE + "    train: {epochs: '3'}\n",

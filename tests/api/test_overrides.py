@@ -38,11 +38,13 @@ def test_values_are_typed_as_yaml(tmp_path: Path) -> None:
     [
         (
             "spec.recipe.train.epoch=3",
-            "--set spec.recipe.train.epoch=3: spec.recipe.train.epoch: unknown field\n  remedy: did you mean epochs?",
+            "--set spec.recipe.train.epoch=3: spec.recipe.train.epoch: unknown field, its value is 3\n"
+            "  remedy: did you mean epochs?",
         ),
         (
             "recipe.train.epochs=3",
-            "--set recipe.train.epochs=3: recipe: unknown field here\n  remedy: it belongs to spec.recipe",
+            "--set recipe.train.epochs=3: recipe: unknown field here, its value is a mapping (train)\n"
+            "  remedy: it belongs to spec.recipe",
         ),
         (
             "spec.recipe.train.epochs=ten",

@@ -11,6 +11,7 @@ from trainyard_api.documents import ResolvedJob
 from trainyard_api.errors import TrainyardError
 from trainyard_api.hardware import room_for_processes
 from trainyard_api.manifest import load_job, resolve_job
+from trainyard_api.resolve import asked_processes
 
 
 def resolved(folder: Path, text: str, storage_uri: str | None = None) -> ResolvedJob:
@@ -79,7 +80,9 @@ def test_processes_are_at_most_what_the_machine_has_room_for(tmp_path: Path, mon
     assert resolved(tmp_path, DESIGN.replace("batchSize: 256", "batchSize: 4096")).processes_per_node == min(16, room)
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1, 2})
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
-    assert resolved(tmp_path, RECIPE + "  processesPerNode: 8\n").processes_per_node == 3
+    eight = resolved(tmp_path, RECIPE + "  nodes: 2\n  processesPerNode: 4\n")
+    assert (eight.processes_per_node, asked_processes(eight.spec)) == (3, 8)
+    assert asked_processes(resolved(tmp_path, DESIGN.replace("batchSize: 256", "batchSize: 4096")).spec) == 16
     with pytest.raises(TrainyardError, match="a batch of 2 can't be divided over 3 processes"):
         resolved(tmp_path, RECIPE + "    train: {batchSize: 2}\n  processesPerNode: 8\n")
 

@@ -1,5 +1,6 @@
 """YAML as kubectl reads it, and files that are no manifest."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -108,7 +109,7 @@ def test_what_is_no_manifest(name: str, tmp_path: Path) -> None:
     [
         (
             b"metadata:\n  name: caf\xe9\n",
-            "the manifest isn't UTF-8 text\n  where: {path}:2\n  remedy: save it as UTF-8",
+            "the manifest isn't UTF-8 text\n  where: {path}:2\n  remedy: give a YAML or JSON file, saved as UTF-8",
         ),
         (
             b"a" * (2 << 20),
@@ -126,9 +127,14 @@ def test_bytes_that_are_no_manifest(data: bytes, message: str, tmp_path: Path) -
 
 
 def test_files_that_cannot_be_read(tmp_path: Path) -> None:
-    for path, said in ((tmp_path / "no.yaml", "no such file or directory"), (tmp_path, "is a directory")):
-        with pytest.raises(Exception, match=f"the manifest can't be read: {said}"):
-            read_source(path)
+    (tmp_path / "my data.csv").write_text("a,b\n1,2\n")
+    for name, said in (
+        ("no.yaml", "the manifest can't be read: no such file or directory"),
+        (".", "this is a folder, a manifest is wanted"),
+        ("my data.csv", f"trainyard init '{tmp_path}/my data.csv' --target COLUMN` writes a manifest for it"),
+    ):
+        with pytest.raises(Exception, match=re.escape(said)):
+            read_source(tmp_path / name)
 
 
 def test_a_byte_order_mark_is_left_out(tmp_path: Path) -> None:

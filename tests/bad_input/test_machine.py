@@ -113,6 +113,8 @@ def test_nothing_there(command: str, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     plain(trainyard(command, "empty", folder=tmp_path), 2, "There is no", "empty", "remedy:")
     assert list((tmp_path / "empty").iterdir()) == []
+    (tmp_path / "file").write_text("")
+    plain(trainyard(command, "file", folder=tmp_path), 2, "There is no", "file", "remedy:")
 
 
 def test_a_history_that_is_damaged(tmp_path: Path) -> None:
@@ -122,3 +124,9 @@ def test_a_history_that_is_damaged(tmp_path: Path) -> None:
     (run / "history.jsonl").write_text('{"epoch": 1}\n{"epo')
     plain(trainyard("report", "run", folder=tmp_path), 2, "not JSON", "history.jsonl", "remedy:")
     assert not (run / "report.html").exists()
+
+
+def test_a_file_as_storage(tmp_path: Path) -> None:
+    (tmp_path / "train.py").write_text("")
+    job = write_job(tmp_path, script={"command": ["train.py"]})
+    plain(trainyard("run", job, "--storage", "train.py", folder=tmp_path), 2, "A file is where a folder", "remedy:")

@@ -1,27 +1,10 @@
 """Samples that can't be read: left out, counted and reported, as long as they're few."""
 
-import io
 import json
-import tarfile
 from pathlib import Path
 
-from PIL import Image
-
 from support.commands import trainyard, write_job
-
-
-def write_images(path: Path, *, bad: int, count: int = 40) -> bytes:
-    """A WebDataset tar of two classes, whose first `bad` pictures are none."""
-    with tarfile.open(path, "w") as tar:
-        for index in range(count):
-            picture = io.BytesIO()
-            Image.new("L", (8, 8), index * 5).save(picture, "png")
-            content = b"not a picture" if index < bad else picture.getvalue()
-            for name, data in ((f"{index:03}.png", content), (f"{index:03}.cls", str(index % 2).encode())):
-                member = tarfile.TarInfo(name)
-                member.size = len(data)
-                tar.addfile(member, io.BytesIO(data))
-    return path.read_bytes()
+from support.images import write_images
 
 
 def test_few_corrupt_samples_are_left_out_counted_and_reported(tmp_path: Path) -> None:

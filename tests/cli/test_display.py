@@ -3,19 +3,17 @@
 import io
 from pathlib import Path
 
-from rich.console import Console
-
 from support.manifests import RECIPE
 from trainyard_api.manifest import load_job, resolve_job
 from trainyard_api.status import Progress
-from trainyard_cli.display import Display
+from trainyard_cli.display import Display, plain_console
 
 
 def test_the_end_of_training_is_told_before_what_comes_next(tmp_path: Path) -> None:
     (tmp_path / "job.yaml").write_text(RECIPE)
     job = resolve_job(load_job(tmp_path / "job.yaml", []), tmp_path, None)
     said = io.StringIO()
-    with Display(Console(file=said, width=200), job) as display:
+    with Display(plain_console(said), job) as display:
         display.stage("prepare")
         display.line(0, "prepared: 90 train")  # of our own stages, in the log only
         display.stage("train")

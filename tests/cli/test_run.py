@@ -11,6 +11,7 @@ from pathlib import Path
 
 import yaml
 
+from support.commands import trainyard, write_job
 from support.launched import Ended, end_of, wait_until, with_no_fuss
 
 DIABETES = Path(__file__).parents[2] / "examples" / "diabetes" / "job.yaml"
@@ -114,3 +115,17 @@ def test_a_template_is_left_aside_and_missing_data_is_one_plain_message(tmp_path
     assert "nowhere.csv" in done.stderr
     assert "Traceback" not in done.stderr
     assert not (tmp_path / "trainyard-runs").exists()
+
+
+def test_fewer_processes_than_asked_for_are_said(tmp_path: Path) -> None:
+    def one_core() -> None:
+        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+
+    (tmp_path / "train.py").write_text("import os\nprint(os.environ['WORLD_SIZE'], 'in all')\n")
+    job = write_job(tmp_path, script={"command": ["train.py"]}, nodes=2, processesPerNode=4)
+    done = trainyard("run", job, folder=tmp_path, limit=one_core, CUDA_VISIBLE_DEVICES="")
+    assert done.returncode == 0, done.stderr
+    assert "Asked for 8 processes, this machine has 1 core: training with 1.\n" in done.stdout
+    assert "1 in all" in done.stdout
+    as_asked = ("--set", "spec.processesPerNode=1", "--set", "spec.nodes=1")
+    assert "Asked for" not in trainyard("run", job, *as_asked, folder=tmp_path, CUDA_VISIBLE_DEVICES="").stdout

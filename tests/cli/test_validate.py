@@ -25,7 +25,7 @@ def test_every_problem_of_every_file(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert said.err.replace(f"{tmp_path}/", "") == (
         "bad.yaml:8: spec.recipe.model.hidden: 'x' is not a list of at most 64 values\n"
         "  remedy: write a list of at most 64 values (Widths of the hidden layers (mlp), or of the layer before the "
-        "output (cnn))\n"
+        "output (cnn); [128, 64])\n"
         "bad.yaml:9: spec.recipe.train.epochs: 0 is not a whole number of at least 1\n"
         "  remedy: write a whole number of at least 1 (Passes over the training split; 10)\n"
         "bad.yaml: 2 problems\n"

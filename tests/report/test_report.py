@@ -15,6 +15,7 @@ from selenium.webdriver.support.ui import WebDriverWait
 
 from support.browser import chromium
 from support.run_folder import CLASSES, NASTY, fill_run, write_history
+from trainyard_launcher.machine import this_machine
 from trainyard_storage import open_store
 from trainyard_trainer.report import gather, render, write_report
 from trainyard_trainer.report.live import watching
@@ -57,11 +58,31 @@ def test_a_finished_run_is_drawn_light_and_dark_with_nothing_from_elsewhere(tmp_
         "Overfitted from epoch 9",
         "no two rows are equal",
         "batchSize: 64",
-        "AMD EPYC",
         "2.10e-7",
         NASTY,
+        "preparing data 2 s",
+        "publishing 8.25 s",
+        "in all 31.8 s",
+        *_hardware(),
     ):
-        assert said in text
+        assert said in text, said
+
+
+def _hardware() -> list[str]:
+    machine = this_machine()
+    versions = f"Trainyard {machine.trainyard}, Python {machine.python}, torch {machine.torch}"
+    return [f"{machine.processor}, {machine.cores} core", f"{machine.memory_bytes / 1e9:.1f} GB", versions]
+
+
+def test_gpus_of_a_kind_are_counted(tmp_path: Path) -> None:
+    run = open_store(str(tmp_path / "run"))
+    fill_run(run)
+    gpus = [{"name": name, "memoryBytes": 85_500_000_000} for name in ("NVIDIA H100", "NVIDIA H100", "NVIDIA L4")]
+    run.put_json("machine.json", {**run.get_json("machine.json"), "gpus": gpus})  # type: ignore[dict-item]
+    with chromium(tmp_path / "profile") as page:
+        page.get(write_report(run))
+        drawn(page)
+        assert "2 × NVIDIA H100, 85.5 GB; 1 × NVIDIA L4, 85.5 GB" in page.find_element(By.TAG_NAME, "body").text
 
 
 @pytest.mark.parametrize("width", [390, 1280])
@@ -93,7 +114,7 @@ def test_a_regression_shows_its_residuals(tmp_path: Path) -> None:
 
 def test_a_run_that_has_hardly_begun_says_so(tmp_path: Path) -> None:
     run = open_store(str(tmp_path / "run"))
-    run.put_json("job.json", {"name": "early", "spec": {}})
+    run.put_json("job.json", {"name": "early", "nodes": 1, "processesPerNode": 1, "spec": {"recipe": {}}})
     with chromium(tmp_path / "profile") as page:
         page.get(write_report(run))
         drawn(page)

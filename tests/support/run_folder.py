@@ -5,6 +5,7 @@ import math
 from typing import Any
 
 from trainyard_api.documents import DataCard, ResolvedJob
+from trainyard_launcher.machine import this_machine
 from trainyard_storage import Store
 
 NASTY = "<script>alert('class')</script>"
@@ -14,6 +15,8 @@ CLASSES = [*"012345678", NASTY]
 def fill_run(run: Store, *, epochs: int = 20, finished: bool = True) -> None:
     """Write the documents of a run of `epochs` epochs; unless `finished`, as they are while it still trains."""
     run.put_json("job.json", _job())
+    run.put_json("machine.json", this_machine().model_dump(mode="json"))
+    run.put_json("times.json", {"prepare": 2.0, "train": 21.5})
     run.put_json("data/COMMITTED", {"hash": "abc"})
     run.put_json("data/abc/card.json", _card())
     write_history(run, epochs)
@@ -27,9 +30,10 @@ def fill_run(run: Store, *, epochs: int = 20, finished: bool = True) -> None:
         {
             "step": 1840, "epoch": 20, "bestEpoch": 9, "stoppedEarly": False, "seconds": 14.2, "world": 2,
             "weightsDigest": "0" * 16,
-            "device": "cpu (AMD EPYC, 2 cores)", "torch": "2.13.0", "samplesPerSecond": 6120.5,
+            "samplesPerSecond": 6120.5,
         },
     )  # fmt: skip
+    run.put_json("times.json", {"prepare": 2.0, "train": 21.5, "publish": 8.25})
     uri = run.url("model/0123456789ab")
     run.put_json("PUBLISHED.json", {"version": "0123456789ab", "uri": uri, "maxDifference": 2.1e-7, "metrics": {}})
 

@@ -26,13 +26,15 @@ from trainyard_launcher.hang import START_SECONDS, HangWatch
 from trainyard_launcher.identity import run_store
 from trainyard_launcher.interruption import Interruption
 from trainyard_launcher.logs import upload_logs
+from trainyard_launcher.machine import this_machine
 from trainyard_launcher.observer import Observer
 from trainyard_launcher.preflight import preflight
 from trainyard_launcher.processes import Tree
-from trainyard_launcher.runtime import clear, sweep, write_atomically
+from trainyard_launcher.runtime import clear, read_faults, sweep, write_atomically
 from trainyard_launcher.source import program_folder
-from trainyard_launcher.stages import FINISHED, Stage, stages_of
-from trainyard_launcher.supervise import Supervisor
+from trainyard_launcher.stages import FINISHED, REPORT, Stage, stages_of
+from trainyard_launcher.supervise import TICK, Supervisor
+from trainyard_launcher.times import timed
 from trainyard_launcher.torchrun import torchrun_command
 from trainyard_storage import Store, digest
 
@@ -57,7 +59,7 @@ def launch(job: ResolvedJob, observer: Observer | None = None) -> Outcome:
     store = run_store(job)
     runtime = runtime_folder(store)
     stages = stages_of(job)
-    if store.head(stages[-1].marker):
+    if store.head(stages[-1].marker) and store.head(REPORT.marker):
         return Outcome(ExitCode.OK, store, runtime, repeated=True)
     folder = program_folder(job, runtime)
     preflight(job, store, folder)
@@ -113,17 +115,20 @@ class _Launch:
         write_atomically(self._runtime / "job.json", self._job.model_dump_json())
         # For the report. Without the template, whose environment may hold what not everyone should read.
         self._store.put("job.json", self._job.model_dump_json(exclude={"spec": {"template"}}).encode())
+        self._store.put_json("machine.json", this_machine().model_dump(mode="json"))
         for stage in stages:
             if self._store.head(stage.marker):
                 self._observer.skipped(stage.name)
                 continue
-            fault = self._run_stage(stage)
+            with timed(self._store, stage.name):
+                fault = self._run_stage(stage)
             if fault:
                 write_termination(fault, self._runtime)
                 return self._outcome(exit_code(fault), fault)
             if self._interruption.count:
                 return self._outcome(self._interruption.code)
-        return self._outcome(ExitCode.OK)
+        self._write_report()
+        return self._outcome(self._interruption.code)
 
     def _outcome(self, code: ExitCode, fault: Fault | None = None) -> Outcome:
         return Outcome(code, self._store, self._runtime, fault, self._restarts)
@@ -141,6 +146,18 @@ class _Launch:
             self._restarts += 1
             self._observer.notice(f"{fault.message} Restart {self._restarts} of {most} from the last checkpoint.")
         return None
+
+    def _write_report(self) -> None:
+        """The report is worth having, and never worth a model: its failure is a notice."""
+        self._observer.stage(REPORT.name)
+        clear(self._runtime)
+        writing = self._start(REPORT, attempt=0)
+        while not writing.wait(TICK):
+            if self._interruption.count:
+                writing.kill()
+        if writing.poll() and not self._interruption.count:
+            said = "; ".join(fault.message for fault in read_faults(self._runtime))
+            self._observer.notice(f"The report couldn't be written: {said or 'its process ended'}")
 
     def _attempt(self, stage: Stage) -> Fault | None:
         clear(self._runtime)

@@ -17,12 +17,15 @@ class Stage:
     ranks: bool = False
 
 
+OWN = ("-m", "trainyard_trainer")
+REPORT = Stage("report", "report.html", (*OWN, "report"))  # comes last, and no run fails for it
+
+
 def stages_of(job: ResolvedJob) -> list[Stage]:
     """The stages of a job, in order."""
-    own = ("-m", "trainyard_trainer")
-    prepare = Stage("prepare", "data/COMMITTED", (*own, "prepare"))
+    prepare = Stage("prepare", "data/COMMITTED", (*OWN, "prepare"))
     if script := job.spec.script:
         ranks = Stage("script", FINISHED, tuple(script.command), ranks=True)
         return [prepare, ranks] if script.data else [ranks]
-    train = Stage("train", "trained/TRAINED.json", (*own, "train"), ranks=True)
-    return [prepare, train, Stage("publish", "PUBLISHED.json", (*own, "publish"))]
+    train = Stage("train", "trained/TRAINED.json", (*OWN, "train"), ranks=True)
+    return [prepare, train, Stage("publish", "PUBLISHED.json", (*OWN, "publish"))]

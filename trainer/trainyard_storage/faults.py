@@ -33,8 +33,11 @@ def explain(error: Exception, verb: Verb, url: str) -> Exception:
     code = _s3_code(text)
     if code == "NoSuchBucket":
         return _error("BucketMissing", "The bucket does not exist.", url, "Create it, or correct storage.uri.")
-    if isinstance(error, FileNotFoundError):
+    if isinstance(error, FileNotFoundError) or (verb != "write" and number == errno.ENOTDIR):  # below a file is nothing
         return NotFound(url)
+    if number == errno.ENOTDIR:
+        remedy = "Name a folder in storage.uri, or one that is yet to be made."
+        return TrainyardError("A file is where a folder is wanted.", url, remedy, ExitCode.INVALID, "StorageNoFolder")
     if number in _FULL or code in {"QuotaExceeded", "InsufficientStorage", "XMinioStorageFull"} or "507 " in text:
         return _error("DiskFull", "Storage is full.", url, "Free some space, or raise the quota; then run it again.")
     if number in {errno.EROFS, errno.EACCES, errno.EPERM} or _denied(error, code, text):

@@ -1,4 +1,4 @@
-"""One stage of a job: `python -m trainyard_trainer prepare|train|publish`, as the launcher starts it."""
+"""One stage of a job: `python -m trainyard_trainer prepare|train|publish|report`, as the launcher starts it."""
 
 import sys
 
@@ -20,13 +20,20 @@ def train() -> None:
 
 
 def publish() -> None:
-    """From weights to a published model and a report."""
+    """From weights to a published model."""
     from trainyard_trainer.export.stage import run_publish
 
     run_publish()
 
 
-STAGES = {"prepare": prepare, "train": train, "publish": publish}
+def report() -> None:
+    """From all that a run has left to one page."""
+    from trainyard_trainer.report import run_report
+
+    run_report()
+
+
+STAGES = {"prepare": prepare, "train": train, "publish": publish, "report": report}
 
 if __name__ == "__main__":
     if len(sys.argv) != 2 or sys.argv[1] not in STAGES:

@@ -54,7 +54,8 @@ class TrainingMetrics(Collector):
     """The numbers of one run, and the port that tells them. Make it in every rank; only local rank 0 serves.
 
     The attributes are set by training as it goes: `loss`, `gradient_norm` and `learning_rate` by their latest value,
-    `epoch` (epochs completed) and `step` (optimiser steps done) too.
+    `epoch` (epochs completed) and `step` (optimiser steps done) too; `left_out` is how many bad samples
+    preparation met, `bad_samples` how many training did.
     """
 
     def __init__(self) -> None:
@@ -63,6 +64,7 @@ class TrainingMetrics(Collector):
         self.learning_rate = float("nan")
         self.epoch = 0
         self.step = 0
+        self.left_out = 0
         self.bad_samples = 0
         self.failures = 0
         self._samples = 0.0
@@ -111,7 +113,8 @@ class TrainingMetrics(Collector):
         yield GaugeMetricFamily("trainyard_step", "Optimiser steps done, those before a restart included.", self.step)
         yield CounterMetricFamily("trainyard_samples", "Samples trained on by all ranks.", self._samples)
         yield CounterMetricFamily("trainyard_data_wait_seconds", "Seconds spent waiting for data.", self._data_wait)
-        yield CounterMetricFamily("trainyard_bad_samples", "Samples that couldn't be read.", self.bad_samples)
+        bad = self.left_out + self.bad_samples
+        yield CounterMetricFamily("trainyard_bad_samples", "Samples that couldn't be read and are left out.", bad)
         yield CounterMetricFamily("trainyard_telemetry_failures", "Failures of telemetry itself.", self.failures)
         yield self._steps.family("trainyard_step_seconds", "Time of an optimiser step.")
         yield self._checkpoints.family("trainyard_checkpoint_seconds", "Time that a checkpoint stopped training for.")

@@ -1,8 +1,7 @@
-"""The publish stage: from trained weights to a published model and a report."""
+"""The publish stage: from trained weights to a published model."""
 
 import json
 import os
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,6 @@ from trainyard_trainer.export.signature import signature_of
 from trainyard_trainer.models import build_network
 
 MARKER = "PUBLISHED.json"
-REPORT = "report.html"
 SHOWN = 4096  # numbers of a sample's tensor; a larger one stands in the version's sample.json alone
 
 
@@ -32,23 +30,22 @@ def run_publish() -> None:
 
 
 def publish(job: ResolvedJob, run: Store, say: Callable[[str], None]) -> None:
-    """Export and publish the model under model/<version>/, then PUBLISHED.json, then the report, which shows both.
+    """Export and publish the model under model/<version>/, then PUBLISHED.json.
 
     Does nothing that was done before.
 
     :raises TrainyardError: nothing was trained, the model can't be exported, its forms differ, or the version is there
         with other content; then no marker is written
     """
-    if not published(run):
-        source, weights = _source(job, run)
-        version = version_of(weights, source.plan)
-        model = build_model(source, signature_of(source.plan, job.name, version), say)
-        folder = run.child(f"model/{version}")
-        found = write_version(folder, model.files)
-        run.put_json(MARKER, _marker(model, folder, source.evaluation, found))
-        say(f"published: {folder.uri}")
-    if run.head(REPORT) is None:
-        _report(run, say)
+    if published(run):
+        return
+    source, weights = _source(job, run)
+    version = version_of(weights, source.plan)
+    model = build_model(source, signature_of(source.plan, job.name, version), say)
+    folder = run.child(f"model/{version}")
+    found = write_version(folder, model.files)
+    run.put_json(MARKER, _marker(model, folder, source.evaluation, found))
+    say(f"published: {folder.uri}")
 
 
 def published(run: Store) -> bool:
@@ -105,13 +102,3 @@ def _marker(model: Model, folder: Store, evaluation: dict[str, Any], found: str)
         "digest": found,
         "sample": sample,
     }
-
-
-def _report(run: Store, say: Callable[[str], None]) -> None:
-    """The report is worth having, and never worth a model: its failure is said and survived."""
-    try:
-        from trainyard_trainer.report import write_report
-
-        say(f"report: {write_report(run)}")
-    except Exception as error:  # noqa: BLE001 - as above
-        sys.stderr.write(f"The report couldn't be written: {type(error).__name__}: {error}\n")

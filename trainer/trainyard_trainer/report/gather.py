@@ -8,22 +8,32 @@ from trainyard_api.errors import TrainyardError
 from trainyard_storage import NotFound, ObjectInfo, Store
 
 CHECKPOINTS_SHOWN = 20
+ROWS_SHOWN = 2000  # of the history, of each kind: a program may log a million steps
 
 
 def gather(run: Store) -> dict[str, Any]:
     """The run's documents as one JSON value. What isn't there (yet) is None or empty, never an error.
 
-    Keys: uri, stage (prepare, train, publish, done), job, card, history, trained, evaluation, published, checkpoints.
+    Keys: uri, stage (prepare, train, publish, script, done), job, machine, times, card, history, trained, evaluation,
+    published, checkpoints.
     """
+    job = run.get_json("job.json")
     committed = run.get_json("data/COMMITTED")
     published = run.get_json("PUBLISHED.json")
     trained = run.get_json("trained/TRAINED.json")
+    spec = (job or {}).get("spec", {})
+    if spec.get("recipe") is not None:
+        stage = "done" if published else _recipe_stage(committed, trained)
+    else:  # a program of one's own; without a launcher there is no job.json either
+        stage = "done" if run.head("FINISHED.json") else _script_stage(spec.get("script"), committed)
     return {
         "uri": run.uri,
-        "stage": _stage(committed, trained, published),
-        "job": run.get_json("job.json"),
+        "stage": stage,
+        "job": job,
+        "machine": run.get_json("machine.json"),
+        "times": run.get_json("times.json"),
         "card": run.get_json(f"data/{committed['hash']}/card.json") if committed else None,
-        "history": _history(run),
+        "history": _thinned(_history(run)),
         "trained": trained,
         "evaluation": run.get_json("evaluation.json"),
         "published": published,
@@ -31,12 +41,14 @@ def gather(run: Store) -> dict[str, Any]:
     }
 
 
-def _stage(committed: Any, trained: Any, published: Any) -> str:
-    if published:
-        return "done"
+def _recipe_stage(committed: Any, trained: Any) -> str:
     if trained:
         return "publish"
     return "train" if committed else "prepare"
+
+
+def _script_stage(script: Any, committed: Any) -> str:
+    return "prepare" if script and script.get("data") and not committed else "script"
 
 
 def _history(run: Store) -> list[dict[str, Any]]:
@@ -53,6 +65,15 @@ def _history(run: Store) -> list[dict[str, Any]]:
             "Remove the line: the learning curves then lack its epoch.",
             cause="DataCorrupt",
         ) from error
+
+
+def _thinned(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Every row, or every n-th of those with the same metrics, so that what is logged rarely stays whole."""
+    alike: dict[frozenset[str], list[int]] = {}
+    for place, row in enumerate(rows):
+        alike.setdefault(frozenset(row), []).append(place)
+    kept = {place for places in alike.values() for place in [*places[:: 1 + len(places) // ROWS_SHOWN], places[-1]]}
+    return [rows[place] for place in sorted(kept)]
 
 
 def _checkpoints(objects: Iterable[ObjectInfo]) -> list[dict[str, Any]]:

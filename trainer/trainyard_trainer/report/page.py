@@ -6,14 +6,25 @@ is put in place as text, so a class named <script> is a name and nothing else.
 
 import json
 import math
+import os
 from functools import cache
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 from plotly.offline import get_plotlyjs
 
-from trainyard_storage import Store
+from trainyard_api.documents import ResolvedJob
+from trainyard_storage import Store, open_store
 from trainyard_trainer.report.gather import gather
+
+SCRIPTS = ("elements.js", "plots.js", "report.js")
+
+
+def run_report() -> None:
+    """Entry of the stage's process: the report of the run TRAINYARD_RUN is written into it."""
+    job = ResolvedJob.model_validate_json(Path(os.environ["TRAINYARD_JOB"]).read_bytes())
+    write_report(open_store(os.environ["TRAINYARD_RUN"], job.spec.storage))
 
 
 def write_report(run: Store) -> str:
@@ -34,7 +45,7 @@ def render(report: dict[str, Any], *, live: bool = False) -> str:
         "live": "true" if live else "false",
         "style": _part("report.css"),
         "plotly": get_plotlyjs().replace("</script", "<\\/script"),
-        "script": _part("report.js"),
+        "script": '"use strict";\n' + "\n".join(map(_part, SCRIPTS)),
         "data": embedded(report),
     }
     page = _part("report.html")

@@ -44,8 +44,6 @@ def finish(job: ResolvedJob, run: Store, trainer: Trainer, reader: SplitReader, 
         "samplesPerSecond": round(seen / max(at.seconds, 1e-9), 1),
         "world": state.ranks.world,
         "weightsDigest": digest(weights),
-        "device": device_name(state.ranks.device),
-        "torch": torch.__version__,
     }
     run.put_json(MARKER, marker)
 
@@ -53,8 +51,3 @@ def finish(job: ResolvedJob, run: Store, trainer: Trainer, reader: SplitReader, 
 def weights_of(network: Network) -> dict[str, torch.Tensor]:
     """Its state on the CPU, each tensor in memory of its own, as safetensors wants it."""
     return {name: tensor.detach().cpu().clone().contiguous() for name, tensor in network.state_dict().items()}
-
-
-def device_name(device: torch.device) -> str:
-    """The GPU's name, or cpu."""
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"

@@ -15,6 +15,7 @@ from trainyard_launcher.runtime import STAGING, Heartbeat, notify
 from trainyard_storage import Store, open_store
 from trainyard_trainer.checkpoint import Checkpointer
 from trainyard_trainer.data import SplitReader
+from trainyard_trainer.data.quarantine import left_out
 from trainyard_trainer.metrics import TrainingMetrics
 from trainyard_trainer.train.build import check_sizes, first_state, prepared_data
 from trainyard_trainer.train.evaluation import Judge
@@ -67,6 +68,7 @@ def train(job: ResolvedJob, recipe: Recipe, run: Store, ranks: Ranks) -> None:
     runtime = Path(os.environ["TRAINYARD_RUNTIME"])
     heart = Heartbeat(runtime, ranks.rank)
     metrics = TrainingMetrics()
+    metrics.left_out = left_out(data)
     metrics.serve()
     reading = partial(SplitReader, data, manifest, seed=recipe.train.seed, rank=ranks.rank, world=ranks.world)
     reader = reading("train", batch_size=recipe.train.batch_size)
