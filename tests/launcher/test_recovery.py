@@ -86,11 +86,14 @@ def test_a_hang_shows_every_stack_and_is_restarted(tmp_path: Path) -> None:
         ONCE
         + """
     from trainyard_launcher.runtime import Heartbeat, runtime_from_environment
-    heart = Heartbeat(runtime_from_environment(), rank)
+    runtime = runtime_from_environment()
     def stuck_in_here():
         time.sleep(600)
-    heart.beat(41 + rank)
     if first:
+        heart = Heartbeat(runtime, rank)
+        while len(list(runtime.glob("heartbeat-*"))) < 2:
+            time.sleep(0.01)
+        heart.beat(41 + rank)
         stuck_in_here()
     """
     )
