@@ -16,7 +16,8 @@ DIABETES = Path(__file__).parents[2] / "examples" / "diabetes" / "job.yaml"
 
 
 def start(folder: Path, *overrides: str) -> subprocess.Popen[str]:
-    sets = [part for override in overrides for part in ("--set", override)]
+    patient = "spec.recipe.train.earlyStopping.patience=100000"  # or it ends by itself before it's stopped
+    sets = [part for override in (*overrides, patient) for part in ("--set", override)]
     return subprocess.Popen(
         [sys.executable, "-m", "trainyard_cli.main", "run", str(DIABETES), "--storage", "runs", *sets],
         cwd=folder,
