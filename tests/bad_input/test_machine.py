@@ -129,4 +129,4 @@ def test_a_history_that_is_damaged(tmp_path: Path) -> None:
 def test_a_file_as_storage(tmp_path: Path) -> None:
     (tmp_path / "train.py").write_text("")
     job = write_job(tmp_path, script={"command": ["train.py"]})
-    plain(trainyard("run", job, "--storage", "train.py", folder=tmp_path), 2, "A file is where a folder", "remedy:")
+    plain(trainyard("run", job, "--storage", "train.py", folder=tmp_path), 3, "A file is where a folder", "remedy:")

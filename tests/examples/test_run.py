@@ -69,6 +69,8 @@ def test_example_trains_publishes_and_answers(example: str, metric: str, least: 
     }
     assert published["maxDifference"] <= 1e-4
     assert (run / "report.html").stat().st_size > 10_000
+    assert read(run / "times.json").keys() == {"prepare", "train", "publish"}
+    assert read(run / "machine.json")["torch"].startswith("2.")
     answers = [json.loads(line) for line in trainyard("predict", folder).splitlines()]
     assert len(answers) == 1
 

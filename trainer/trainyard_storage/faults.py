@@ -37,7 +37,7 @@ def explain(error: Exception, verb: Verb, url: str) -> Exception:
         return NotFound(url)
     if number == errno.ENOTDIR:
         remedy = "Name a folder in storage.uri, or one that is yet to be made."
-        return TrainyardError("A file is where a folder is wanted.", url, remedy, ExitCode.INVALID, "StorageNoFolder")
+        return _error("StorageNoFolder", "A file is where a folder is wanted.", url, remedy)
     if number in _FULL or code in {"QuotaExceeded", "InsufficientStorage", "XMinioStorageFull"} or "507 " in text:
         return _error("DiskFull", "Storage is full.", url, "Free some space, or raise the quota; then run it again.")
     if number in {errno.EROFS, errno.EACCES, errno.EPERM} or _denied(error, code, text):

@@ -46,12 +46,13 @@ function metrics(history) {
 
 function curve(history, keys, along, title, kept) {
   const tint = { training: "train", validation: "validation", test: "good" };
+  const alone = Object.keys(keys).length === 1;
   const line = ([key, name]) => {
     const rows = history.filter((row) => key in row); // what isn't a number leaves a gap
     return {
       x: rows.map((row) => row[along]), y: rows.map((row) => row[key]), name,
       mode: rows.length > 60 ? "lines" : "lines+markers", marker: { size: 4 },
-      line: { color: colour(tint[name] ?? "train"), width: 2 }, type: "scatter",
+      line: { color: colour(tint[name] ?? (alone ? "train" : "soft")), width: 2 }, type: "scatter",
     };
   };
   return () => [Object.entries(keys).map(line), layout({
