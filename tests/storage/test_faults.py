@@ -130,7 +130,7 @@ def test_read_only_folder(tmp_path: Path) -> None:
 
 def test_a_file_where_a_folder_should_be(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    assert "Not a directory" in error(CALLS["put"], open_store(str(tmp_path / "file"))).what
+    assert "A file is where a folder" in error(CALLS["put"], open_store(str(tmp_path / "file"))).what
 
 
 # --- faults on the way, by a proxy ------------------------------------------------------------------------------
