@@ -14,9 +14,10 @@ help: ## list these commands
 run: .venv/.run ## install what is pinned, then train and publish the digits example
 	trainyard run examples/digits/job.yaml
 
-test: .venv/.dev ## run every test (needs Go for the S3 server and Chromium for the report)
+test: .venv/.dev ## run every test (needs Go for the S3 server and Kubernetes, Chromium for the report)
 	PYTHONPATH=tests python -m support.tools go chromium chromedriver curl openssl
 	PYTHONPATH=tests python -m support.s3_server
+	PYTHONPATH=tests python -m support.control_plane.binaries
 	pytest -n $${TEST_WORKERS:-2} --dist worksteal --cov --cov-report=term:skip-covered $(ARGS)
 
 lint: .venv/.dev ## format check, lint, types, import directions

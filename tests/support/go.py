@@ -1,5 +1,6 @@
 """Go, to build the S3 server of the tests: the machine's own, or a newer one that it fetches as a module."""
 
+import platform
 import re
 import shutil
 import subprocess
@@ -19,6 +20,12 @@ def command() -> str:
     return found if _version(found) >= _NEEDED else _newer(found)
 
 
+def processor() -> str:
+    """This machine's kind, as Go and Kubernetes name it: amd64, arm64."""
+    name = platform.machine()
+    return _PROCESSORS.get(name, name)
+
+
 def _version(go: str) -> tuple[int, int]:
     found = re.search(r"go(\d+)\.(\d+)", _output(go, "version"))
     return (int(found[1]), int(found[2])) if found else (0, 0)
@@ -26,9 +33,8 @@ def _version(go: str) -> tuple[int, int]:
 
 def _newer(go: str) -> str:
     """Path of the `go` in Go's own toolchain module, whose checksum Go checks. Even Debian 12's 1.19 can fetch it."""
-    processor = _output("uname", "-m").strip()
     try:
-        _output(go, "mod", "download", module := _TOOLCHAIN + _PROCESSORS.get(processor, processor))
+        _output(go, "mod", "download", module := _TOOLCHAIN + processor())
     except RuntimeError as error:
         raise RuntimeError(
             f"This Go is older than {_NEEDED[0]}.{_NEEDED[1]} and can't fetch a newer one: {error}"

@@ -24,7 +24,7 @@ CHECKS: dict[str, Callable[[], str | None]] = {
     "go": _go,
     "chromium": _program(BROWSERS, "opens the report", INSTALL),
     "chromedriver": _program(DRIVERS, "drives Chromium", INSTALL),
-    "openssl": _program(("openssl",), "makes certificates for an S3 server by TLS", "sudo apt-get install openssl"),
+    "openssl": _program(("openssl",), "makes the tests' certificates and keys", "sudo apt-get install openssl"),
     "curl": _program(("curl",), "asks a served model as the documentation does", "sudo apt-get install curl"),
 }
 
