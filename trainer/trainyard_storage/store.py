@@ -17,7 +17,7 @@ from obstore.store import LocalStore, S3Store
 from trainyard_api.canonical import canonical_json
 from trainyard_api.errors import TrainyardError
 from trainyard_api.job import Storage
-from trainyard_storage.backends import S3Access, local_store
+from trainyard_storage.backends import S3Access, local_store, s3_access
 from trainyard_storage.digests import Bytes, digest, pieces
 from trainyard_storage.faults import STORAGE_ERRORS, NotFound, Verb, damaged, explain
 
@@ -227,7 +227,7 @@ def open_store(uri: str, storage: Storage | None = None) -> Store:
             "Write s3://bucket/prefix, file:///folder, or a path.",
             cause="StorageUri",
         )
-    access = S3Access(storage.endpoint if storage else None, storage.region if storage else None)
+    access = s3_access(storage.endpoint if storage else None, storage.region if storage else None)
     return Store(access.store(bucket), f"s3://{bucket}/", prefix.strip("/"), access)
 
 

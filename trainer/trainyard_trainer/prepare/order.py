@@ -59,8 +59,10 @@ def sort_rows(
 def _sorted(key: NDArray[np.uint64], key2: NDArray[np.uint64], given: NDArray[np.uint8]) -> NDArray[np.intp]:
     """Order by key; ties, which are rare, by the second key and then by the given split, the test's first."""
     order = np.argsort(key, kind="stable")
-    if _repeats(key[order]).any():
-        return np.lexsort((-given.astype(np.int16), key2, key))
+    repeats = _repeats(key[order])
+    tied = np.flatnonzero(np.concatenate([[False], repeats]) | np.concatenate([repeats, [False]]))
+    rows = order[tied]  # sorted by the first key they keep these places
+    order[tied] = rows[np.lexsort((-given[rows].astype(np.int16), key2[rows], key[rows]))]
     return order
 
 
