@@ -37,7 +37,7 @@ def gather(
     """The values of samples `rows`, each [len(rows), ...], copied once. `offsets`: first sample of each shard."""
     found = empty_columns(fields, len(rows))
     owner = np.searchsorted(offsets, rows, side="right") - 1
-    for shard in np.unique(owner).tolist():
+    for shard in sorted(set(owner.tolist())):  # np.unique imports masked arrays: 30 ms before the first batch
         places = np.flatnonzero(owner == shard)
         local = rows[places] - offsets[shard]
         for name, values in found.items():

@@ -12,12 +12,12 @@ from trainyard_api.documents import DatasetManifest, Shard
 from trainyard_api.errors import TrainyardError
 from trainyard_api.job import Storage
 from trainyard_storage import NotFound, Store, open_store
+from trainyard_trainer.data.arenas import limit_arenas
 from trainyard_trainer.data.batch import Batch, copy_rows, decode_values, empty_columns, gather
 from trainyard_trainer.data.order import EpochOrder, Rows, SampleOrder
 from trainyard_trainer.data.prefetch import Prefetcher
 from trainyard_trainer.data.quarantine import BadSample, Quarantine
 from trainyard_trainer.data.shards import Array, Decoded, corrupt, decode_parquet, decode_tar, memory_bytes
-from trainyard_trainer.data.warm import limit_arenas, start_polars
 
 MIB = 1024 * 1024
 MIXED_BYTES = 64 * MIB  # what is read before the first batch, and kept at a time
@@ -81,8 +81,6 @@ class SplitReader:
         self._executor = ThreadPoolExecutor(THREADS, thread_name_prefix=f"read-{split}")
         self._next: tuple[int, Prefetcher[Decoded]] | None = None
         limit_arenas()
-        if self._format == "parquet":
-            start_polars()
 
     @property
     def batches_per_epoch(self) -> int:
