@@ -27,7 +27,8 @@ def read_rows(source: str, stdin: BinaryIO, signature: Signature) -> Columns:
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise _unreadable(source, error.strerror or str(error)) from error
+        why = error.strerror or str(error)
+        raise _unreadable(source, why, "Check the path; - reads standard input.") from error
     ending = path.suffix.lower().lstrip(".")
     if ending in IMAGE_ENDINGS:
         return _image(data, ending, source, signature)
@@ -115,10 +116,7 @@ def _filled(columns: Columns, source: str) -> Columns:
     return columns
 
 
-def _unreadable(source: str, why: str) -> TrainyardError:
-    return TrainyardError(
-        f"The input can't be read: {why}.",
-        source,
-        "Give CSV with a header, JSON Lines, JSON, Parquet, or an image.",
-        cause="InputUnreadable",
-    )
+def _unreadable(
+    source: str, why: str, remedy: str = "Give CSV with a header, JSON Lines, JSON, Parquet, or an image."
+) -> TrainyardError:
+    return TrainyardError(f"The input can't be read: {why}.", source, remedy, cause="InputUnreadable")

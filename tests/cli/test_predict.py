@@ -119,7 +119,9 @@ def test_wrong_input_is_named(
 def test_files_that_can_not_be_read(model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "broken.parquet").write_bytes(b"PAR1 no")
     (tmp_path / "broken.png").write_bytes(b"no image")
-    assert "No such file" in refused(capsys, model, "--input", tmp_path / "absent.csv")
+    said = refused(capsys, model, "--input", tmp_path / "absent.csv")
+    assert "No such file" in said
+    assert "Check the path" in said
     assert "no valid Parquet" in refused(capsys, model, "--input", tmp_path / "broken.parquet")
     assert "not images" in refused(capsys, model, "--input", tmp_path / "broken.png")
     image_model(tmp_path / "images")

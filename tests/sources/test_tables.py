@@ -42,6 +42,13 @@ def test_types_hold_for_all_files(tmp_path: Path) -> None:
     assert bad.count == 0
 
 
+@pytest.mark.parametrize("mark", [";", "\t", "|"])
+def test_another_separator_is_told(tmp_path: Path, mark: str) -> None:
+    with pytest.raises(TrainyardError, match="not by commas") as caught:
+        read(tmp_path, {"a.csv": f"a{mark}label\n1,5{mark}x\n"})
+    assert caught.value.remedy == "Save it with commas."
+
+
 @pytest.mark.parametrize("ending", ["csv", "parquet", "jsonl"])
 def test_names_that_look_like_patterns(tmp_path: Path, ending: str) -> None:
     table = pl.DataFrame({"x": [1, 2]})

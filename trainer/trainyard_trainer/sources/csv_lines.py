@@ -26,6 +26,14 @@ def read_header(file: SourceFile, path: Path) -> list[str]:
         ) from error
     if not header:
         raise TrainyardError("The file has only blank lines.", file.uri, "Check data.uri.", cause="EmptyData")
+    other = next((mark for mark in ";\t|" if len(header) == 1 and mark in header[0]), None)
+    if other:
+        raise TrainyardError(
+            f"The values are separated by {other!r}, not by commas.",
+            file.uri,
+            "Save it with commas.",
+            cause="DataCorrupt",
+        )
     name, times = Counter(header).most_common(1)[0]
     if times > 1:
         what = f"{times} columns are called {name}" if name else f"{times} columns have no name in the header"
