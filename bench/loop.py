@@ -62,7 +62,8 @@ class Bare:
     """The rival: an epoch of it."""
 
     def __init__(self, run: Store, recipe: Recipe, ranks: Ranks) -> None:
-        data, manifest, plan = prepared_data(run)
+        prepared, plan = prepared_data(run)
+        data, manifest = prepared.data, prepared.manifest
         torch.manual_seed(0)
         self.model = DistributedDataParallel(build_network(plan, recipe.model, manifest))
         self.optimizer = torch.optim.AdamW(self.model.parameters(), lr=0.001, fused=True)
@@ -90,7 +91,8 @@ class Ours:
     """The product's loop: one epoch of it, without validation, which the rival has none of either."""
 
     def __init__(self, run: Store, recipe: Recipe, ranks: Ranks, folder: Path) -> None:
-        data, manifest, plan = prepared_data(run)
+        prepared, plan = prepared_data(run)
+        data, manifest = prepared.data, prepared.manifest
         reader = SplitReader(data, manifest, "train", batch_size=BATCH, seed=0, rank=ranks.rank, world=ranks.world)
         self.steps = reader.batches_per_epoch
         state = first_state(recipe, manifest, plan, ranks, None)

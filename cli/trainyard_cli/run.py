@@ -18,6 +18,7 @@ from trainyard_api.resolve import asked_processes
 from trainyard_api.template import PodTemplate
 from trainyard_cli.display import Display, plain_console
 from trainyard_launcher.launch import Outcome, launch
+from trainyard_launcher.stages import REPORT
 from trainyard_storage import Store
 
 
@@ -83,13 +84,13 @@ def _print_result(console: Console, job: ResolvedJob, store: Store) -> None:
     published = store.get_json("PUBLISHED.json") or {}
     if job.spec.script:
         console.print(f"Run     {store.uri}")
-        console.print(f"Report  {store.url('report.html')}")
+        console.print(f"Report  {store.url(REPORT.marker)}")
         if published:
             console.print(f"Model   {published['uri']}")
         return
     evaluation = store.get_json("evaluation.json") or {}
     console.print(_metrics_table(evaluation))
-    console.print(f"Report  {store.url('report.html')}")
+    console.print(f"Report  {store.url(REPORT.marker)}")
     console.print(f"Model   {published.get('uri', store.url('model'))}")
     if sample := published.get("sample"):
         console.print(f"Sample  {_short(sample['input'])} -> {_answer(sample['output'])}")

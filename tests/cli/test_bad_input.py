@@ -1,10 +1,8 @@
 """What a hurried person gives: each ends in one plain message, an exit code that says whose fault, and nothing left."""
 
-import io
 import os
 import subprocess
 import sys
-import tarfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +11,7 @@ import polars as pl
 import pytest
 import yaml
 
+from support.images import write_images
 from support.s3_server import S3Server
 
 TRAINYARD = str(Path(sys.executable).with_name("trainyard"))
@@ -97,22 +96,8 @@ def test_a_cut_parquet_file_is_named(tmp_path: Path) -> None:
     nothing_left(tmp_path)
 
 
-def images(path: Path, bad: int) -> None:
-    from PIL import Image
-
-    with tarfile.open(path, "w") as tar:
-        for index in range(40):
-            picture = io.BytesIO()
-            Image.new("L", (8, 8), index * 5).save(picture, "png")
-            content = b"not a picture" if index < bad else picture.getvalue()
-            for name, data in ((f"{index:03}.png", content), (f"{index:03}.cls", str(index % 2).encode())):
-                member = tarfile.TarInfo(name)
-                member.size = len(data)
-                tar.addfile(member, io.BytesIO(data))
-
-
 def test_too_many_corrupt_samples_stop_the_run(tmp_path: Path) -> None:
-    images(tmp_path / "data.tar", bad=8)
+    write_images(tmp_path / "data.tar", bad=8)
     plain(run(tmp_path, {"data": {"uri": "data.tar", "target": "cls"}, "model": {"type": "cnn"}}), 2, "maxBadShare")
     nothing_left(tmp_path)
 

@@ -24,6 +24,10 @@ def test_no_file_names_a_package_index() -> None:
     assert [str(path) for path in tracked() if hosts.search(path.read_bytes())] == []
 
 
+def test_nothing_is_left_of_tools() -> None:
+    assert [str(path) for path in tracked() if path.suffix in (".orig", ".rej", ".bak", ".pyc")] == []
+
+
 @pytest.mark.parametrize("name", ["run.txt", "dev.txt", "uv.txt"])
 def test_every_requirement_is_pinned_with_hashes(name: str) -> None:
     text = (ROOT / "requirements" / name).read_text().replace("\\\n", " ")

@@ -100,7 +100,8 @@ def test_nan_names_step_and_rate(tmp_path: Path) -> None:
     features, labels = table(2000)
     features[1500] = np.inf
     run = new_run(tmp_path, (features, labels), train={"epochs": 3})
-    reader = SplitReader(*prepared_data(run.store)[:2], "train", batch_size=13, seed=0)
+    prepared, _ = prepared_data(run.store)
+    reader = SplitReader(prepared.data, prepared.manifest, "train", batch_size=13, seed=0)
     (step,) = (b.index + 1 for b in reader.epoch(0) if np.isinf(b.fields["features"][b.weight > 0]).any())
     assert run.start(2).codes() == [2, 2]
     fault = run.faults()[0]

@@ -60,14 +60,8 @@ def control_plane(work: Path) -> Iterator[ControlPlane]:
         "etcd": [
             *("--data-dir", str(work / "etcd"), "--unsafe-no-fsync", "--log-level", "error"),
             *("--listen-client-urls", etcd, "--advertise-client-urls", etcd),
-            *(
-                "--listen-peer-urls",
-                peer,
-                "--initial-advertise-peer-urls",
-                peer,
-                "--initial-cluster",
-                f"default={peer}",
-            ),
+            *("--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer),
+            *("--initial-cluster", f"default={peer}"),
         ],
         "kube-apiserver": [
             *("--etcd-servers", etcd, "--bind-address", "127.0.0.1", "--secure-port", str(port)),

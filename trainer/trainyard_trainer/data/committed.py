@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from pydantic import ValidationError
 
-from trainyard_api.documents import DatasetManifest
+from trainyard_api.documents import DataCard, DatasetManifest
 from trainyard_storage import Store
 from trainyard_trainer.data.index import sealed
 from trainyard_trainer.data.shards import corrupt
@@ -25,6 +25,12 @@ class Committed:
     def document(self, name: str) -> bytes:
         """preparation.json or card.json, its digest checked. Raises NotFound, or TrainyardError DataCorrupt."""
         return self.data.get(name, xxh3=self.digests.get(name))
+
+    def left_out(self) -> int:
+        """Samples that preparation couldn't read, by the data card; 0 if there is none. Raises what `document` does."""
+        if "card.json" not in self.digests:
+            return 0
+        return DataCard.model_validate_json(self.document("card.json")).bad_samples
 
 
 def read_committed(run: Store) -> Committed | None:

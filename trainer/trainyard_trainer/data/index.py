@@ -50,11 +50,7 @@ def sample_fields(sample: Mapping[str, Bytes]) -> dict[str, FieldSpec]:
     return {KEY: FieldSpec(dtype="str")} | {name: field_spec(name, data) for name, data in sorted(sample.items())}
 
 
-def manifest_hash(manifest: DatasetManifest) -> str:
-    """xxh3_128 of the manifest's canonical JSON with an empty hash: 32 hex digits."""
-    return digest128(canonical_json(manifest.model_copy(update={"hash": ""}).model_dump(mode="json")))
-
-
 def sealed(manifest: DatasetManifest) -> DatasetManifest:
-    """`manifest` with its hash."""
-    return manifest.model_copy(update={"hash": manifest_hash(manifest)})
+    """`manifest` with its hash: xxh3_128 of its canonical JSON with an empty hash, 32 hex digits."""
+    document = manifest.model_copy(update={"hash": ""}).model_dump(mode="json")
+    return manifest.model_copy(update={"hash": digest128(canonical_json(document))})

@@ -6,7 +6,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainyard_api.errors import TrainyardError
-from trainyard_storage import Store
 from trainyard_trainer.data.order import Rows
 
 
@@ -17,11 +16,6 @@ class BadSample:
     shard: str
     key: str
     reason: str
-
-
-def left_out(data: Store) -> int:
-    """Samples that preparation couldn't read, by the data card beside the shards; 0 if there is none."""
-    return int((data.get_json("card.json") or {}).get("badSamples", 0))
 
 
 class Quarantine:

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from trainyard_api.errors import TrainyardError
+from trainyard_launcher.stages import FINISHED
 from trainyard_storage import NotFound, ObjectInfo, Store
 
 CHECKPOINTS_SHOWN = 20
@@ -25,7 +26,7 @@ def gather(run: Store) -> dict[str, Any]:
     if spec.get("recipe") is not None:
         stage = "done" if published else _recipe_stage(committed, trained)
     else:  # a program of one's own; without a launcher there is no job.json either
-        stage = "done" if run.head("FINISHED.json") else _script_stage(spec.get("script"), committed)
+        stage = "done" if run.head(FINISHED) else _script_stage(spec.get("script"), committed)
     return {
         "uri": run.uri,
         "stage": stage,

@@ -15,6 +15,7 @@ from typing import Any
 from plotly.offline import get_plotlyjs
 
 from trainyard_api.documents import ResolvedJob
+from trainyard_launcher.stages import REPORT
 from trainyard_storage import Store, open_store
 from trainyard_trainer.report.gather import gather
 
@@ -29,8 +30,8 @@ def run_report() -> None:
 
 def write_report(run: Store) -> str:
     """Write report.html into the run's folder and return its URL."""
-    run.put("report.html", render(gather(run)).encode())
-    return run.url("report.html")
+    run.put(REPORT.marker, render(gather(run)).encode())
+    return run.url(REPORT.marker)
 
 
 def render(report: dict[str, Any], *, live: bool = False) -> str:

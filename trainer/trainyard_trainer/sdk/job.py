@@ -17,7 +17,6 @@ from trainyard_launcher.runtime import STAGING, Heartbeat, StopRequest, runtime_
 from trainyard_storage import Store, open_store
 from trainyard_trainer.data import Decode, SplitReader
 from trainyard_trainer.data.committed import read_committed
-from trainyard_trainer.data.quarantine import left_out
 from trainyard_trainer.metrics import TrainingMetrics
 from trainyard_trainer.sdk.agreement import Agreement
 from trainyard_trainer.sdk.checkpoints import Checkpoints, HasState
@@ -83,7 +82,7 @@ class Job:
                 "Name the data there, and start the program with `trainyard run`.",
                 cause="NotPrepared",
             )
-        self._metrics.left_out = left_out(found.data)
+        self._metrics.left_out = found.left_out()
         return SplitReader(
             found.data,
             found.manifest,

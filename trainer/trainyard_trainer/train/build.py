@@ -7,7 +7,7 @@ from trainyard_api.errors import TrainyardError
 from trainyard_api.recipe import Recipe
 from trainyard_storage import Store
 from trainyard_trainer.data import Batch
-from trainyard_trainer.data.committed import read_committed
+from trainyard_trainer.data.committed import Committed, read_committed
 from trainyard_trainer.evaluate import check_metrics
 from trainyard_trainer.models import Network, build_network
 from trainyard_trainer.train.early_stopping import BestWeights
@@ -19,14 +19,14 @@ from trainyard_trainer.train.state import Position, TrainingState, seed_rank
 from trainyard_trainer.train.step import TrainStep
 
 
-def prepared_data(run: Store) -> tuple[Store, DatasetManifest, Plan]:
-    """Where the prepared shards are, what they hold, and how they were made."""
+def prepared_data(run: Store) -> tuple[Committed, Plan]:
+    """The prepared data, and how it was made."""
     found = read_committed(run)
     if found is None:
         raise TrainyardError(
             "The data of this run isn't prepared.", where=run.uri, remedy="run the prepare stage", cause="NotPrepared"
         )
-    return found.data, found.manifest, Plan.model_validate_json(found.document("preparation.json"))
+    return found, Plan.model_validate_json(found.document("preparation.json"))
 
 
 def check_sizes(recipe: Recipe, manifest: DatasetManifest, plan: Plan, ranks: Ranks) -> None:

@@ -15,7 +15,6 @@ from trainyard_launcher.runtime import STAGING, Heartbeat, notify
 from trainyard_storage import Store, open_store
 from trainyard_trainer.checkpoint import Checkpointer
 from trainyard_trainer.data import SplitReader
-from trainyard_trainer.data.quarantine import left_out
 from trainyard_trainer.metrics import TrainingMetrics
 from trainyard_trainer.train.build import check_sizes, first_state, prepared_data
 from trainyard_trainer.train.evaluation import Judge
@@ -63,14 +62,15 @@ def run_train() -> None:
 
 def train(job: ResolvedJob, recipe: Recipe, run: Store, ranks: Ranks) -> None:
     """Build what training needs, take up the latest checkpoint, train, and finish."""
-    data, manifest, plan = prepared_data(run)
+    committed, plan = prepared_data(run)
+    manifest = committed.manifest
     check_sizes(recipe, manifest, plan, ranks)
     runtime = Path(os.environ["TRAINYARD_RUNTIME"])
     heart = Heartbeat(runtime, ranks.rank)
     metrics = TrainingMetrics()
-    metrics.left_out = left_out(data)
+    metrics.left_out = committed.left_out()
     metrics.serve()
-    reading = partial(SplitReader, data, manifest, seed=recipe.train.seed, rank=ranks.rank, world=ranks.world)
+    reading = partial(SplitReader, committed.data, manifest, seed=recipe.train.seed, rank=ranks.rank, world=ranks.world)
     reader = reading("train", batch_size=recipe.train.batch_size)
     steps = recipe.train.epochs * reader.batches_per_epoch
     state = first_state(recipe, manifest, plan, ranks, job.folder)
