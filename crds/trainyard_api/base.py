@@ -27,9 +27,19 @@ class Rule:
     remedy: str
 
 
+@dataclass(frozen=True)
+class Transition:
+    """What may not change on an object that exists: only the API server, which sees the old object too, checks it."""
+
+    cel: str
+    message: str
+
+
 def _add_rules(schema: dict[str, Any], model: type[BaseModel]) -> None:
     rules: tuple[Rule, ...] = getattr(model, "rules", ())
+    transitions: tuple[Transition, ...] = getattr(model, "transitions", ())
     written = [{"rule": rule.cel, "message": f"{rule.message}: {rule.remedy}"} for rule in rules if rule.cel]
+    written += [{"rule": each.cel, "message": each.message} for each in transitions]
     if written:
         schema["x-kubernetes-validations"] = written
 
@@ -38,6 +48,7 @@ class Model(BaseModel):
     """A frozen, strict type: camelCase in manifests, snake_case in code, unknown fields refused."""
 
     rules: ClassVar[tuple[Rule, ...]] = ()
+    transitions: ClassVar[tuple[Transition, ...]] = ()
 
     model_config = ConfigDict(
         extra="forbid",
@@ -64,6 +75,8 @@ class Model(BaseModel):
 NAME = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"  # DNS label, RFC 1123
 
 Name = Annotated[str, Field(min_length=1, max_length=63, pattern=NAME)]
+JOB_NAME_LENGTH = 58  # a pod's host name, <job>-<index> with an index up to 4095, may have 63
+JobName = Annotated[str, Field(min_length=1, max_length=JOB_NAME_LENGTH, pattern=NAME)]
 Text = Annotated[str, Field(max_length=1024)]
 Column = Annotated[str, Field(min_length=1, max_length=256)]
 Uri = Annotated[str, Field(min_length=1, max_length=1024)]

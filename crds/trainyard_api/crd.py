@@ -1,6 +1,6 @@
-"""The CustomResourceDefinition of TrainingJob, generated from the types.
+"""The CustomResourceDefinitions of TrainingJob and TrainingRuntime, generated from the types.
 
-python -m trainyard_api.crd [FOLDER]     # writes trainyard.dev_trainingjobs.yaml there; default: crds/
+python -m trainyard_api.crd [FOLDER]     # writes trainyard.dev_*.yaml there; default: crds/
 """
 
 import copy
@@ -9,13 +9,16 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from pydantic import BaseModel
 
 from trainyard_api import GROUP, VERSION
-from trainyard_api.base import NAME
+from trainyard_api.base import JOB_NAME_LENGTH, NAME
 from trainyard_api.job import TrainingJob
+from trainyard_api.runtime import TrainingRuntime
 from trainyard_api.schema import Schema, structural
 
 FILE = f"{GROUP}_trainingjobs.yaml"
+RUNTIME_FILE = f"{GROUP}_trainingruntimes.yaml"
 
 _COLUMNS = (
     ("Phase", "string", ".status.phase", "What the job is doing.", 0),
@@ -33,12 +36,12 @@ _COLUMNS = (
 
 
 def definition() -> dict[str, Any]:
-    """The CRD as a Kubernetes object."""
+    """The CRD of TrainingJob as a Kubernetes object."""
     version = {
         "name": VERSION,
         "served": True,
         "storage": True,
-        "schema": {"openAPIV3Schema": _schema()},
+        "schema": {"openAPIV3Schema": _job_schema()},
         "subresources": {
             "status": {},
             "scale": {
@@ -52,38 +55,62 @@ def definition() -> dict[str, Any]:
             for name, kind, path, text, priority in _COLUMNS
         ],
     }
+    return _definition("TrainingJob", "tj", "Namespaced", version)
+
+
+def runtime_definition() -> dict[str, Any]:
+    """The CRD of TrainingRuntime as a Kubernetes object."""
+    columns = (("Image", "string", ".spec.template.image"), ("Storage", "string", ".spec.storage.uri"))
+    version = {
+        "name": VERSION,
+        "served": True,
+        "storage": True,
+        "schema": {"openAPIV3Schema": _schema(TrainingRuntime)},
+        "additionalPrinterColumns": [{"name": name, "type": kind, "jsonPath": path} for name, kind, path in columns],
+    }
+    return _definition("TrainingRuntime", "tr", "Cluster", version)
+
+
+def _definition(kind: str, short: str, scope: str, version: dict[str, Any]) -> dict[str, Any]:
+    plural = f"{kind.lower()}s"
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",
-        "metadata": {"name": f"trainingjobs.{GROUP}"},
+        "metadata": {"name": f"{plural}.{GROUP}"},
         "spec": {
             "group": GROUP,
-            "scope": "Namespaced",
+            "scope": scope,
             "names": {
-                "kind": "TrainingJob",
-                "listKind": "TrainingJobList",
-                "plural": "trainingjobs",
-                "singular": "trainingjob",
-                "shortNames": ["tj"],
-                "categories": ["all", "trainyard"],
+                "kind": kind,
+                "listKind": f"{kind}List",
+                "plural": plural,
+                "singular": kind.lower(),
+                "shortNames": [short],
+                "categories": ["all", "trainyard"] if scope == "Namespaced" else ["trainyard"],
             },
             "versions": [version],
         },
     }
 
 
-def _schema() -> Schema:
-    schema = copy.deepcopy(structural(TrainingJob))
+def _schema(model: type[BaseModel]) -> Schema:
+    schema = copy.deepcopy(structural(model))
     fields = schema["properties"]
     # The API server owns these three and checks them itself; of the metadata it lets a schema see the name only.
     fields["apiVersion"] = {"type": "string", "maxLength": 256, "description": fields["apiVersion"]["description"]}
     fields["kind"] = {"type": "string", "maxLength": 256, "description": fields["kind"]["description"]}
     fields["metadata"] = {"type": "object"}
+    return schema
+
+
+def _job_schema() -> Schema:
+    schema = _schema(TrainingJob)
+    fields = schema["properties"]
     schema["required"] = ["spec"]
     schema["x-kubernetes-validations"] = [
         {
-            "rule": f"self.metadata.name.matches('{NAME}') && size(self.metadata.name) <= 63",
-            "message": "metadata.name: 1 to 63 of a-z, 0-9 and -, the first and the last no -",
+            "rule": f"self.metadata.name.matches('{NAME}') && size(self.metadata.name) <= {JOB_NAME_LENGTH}",
+            "message": f"metadata.name: 1 to {JOB_NAME_LENGTH} of a-z, 0-9 and -, the first and the last no -",
         }
     ]
     # kubectl scale and an autoscaler read this field, and take an absent one as 0.
@@ -91,10 +118,10 @@ def _schema() -> Schema:
     return schema
 
 
-def text() -> str:
-    """The file's text."""
+def text(definition: dict[str, Any]) -> str:
+    """A definition's file."""
     head = "# Generated from crds/trainyard_api by `make generate`; edit the types instead.\n"
-    return head + yaml.dump(definition(), Dumper=_Dumper, sort_keys=False, width=120, allow_unicode=True)
+    return head + yaml.dump(definition, Dumper=_Dumper, sort_keys=False, width=120, allow_unicode=True)
 
 
 class _Dumper(yaml.SafeDumper):
@@ -105,9 +132,10 @@ class _Dumper(yaml.SafeDumper):
 
 
 def main(arguments: list[str]) -> int:
-    """Write the file anew."""
+    """Write the files anew."""
     folder = Path(arguments[0]) if arguments else Path(__file__).parents[1]
-    (folder / FILE).write_text(text(), encoding="utf-8")
+    for name, generated in ((FILE, definition()), (RUNTIME_FILE, runtime_definition())):
+        (folder / name).write_text(text(generated), encoding="utf-8")
     return 0
 
 

@@ -7,6 +7,7 @@ from pydantic import Field
 from trainyard_api.base import Count, Model, PositiveInt
 from trainyard_api.job import JobSpec
 from trainyard_api.recipe import MISSING_VALUES
+from trainyard_api.status import CheckpointStatus, ModelStatus, Progress
 
 Task = Literal["binary", "multiclass", "regression"]
 
@@ -236,3 +237,17 @@ class Fault(Model):
     where: str = ""
     remedy: str = ""
     last_lines: list[str] = Field([], description="End of the rank's output.")
+
+
+class NodeReport(Model):
+    """What the launcher of a pod says of itself: at /report on its port while it runs, and as termination message."""
+
+    version: Literal[1] = 1
+    stage: str = Field("", description="prepare, train, script, publish, report; empty: not begun.")
+    waiting: str = Field("", description="What it waits for, in plain words: for node 0 to answer; empty: nothing.")
+    progress: Progress | None = Field(None, description="How far training is; node 0 only.")
+    restarts: Count = Field(0, description="Restarts in place after faults of the program itself, by this launcher.")
+    fault: Fault | None = Field(None, description="The last fault; at the end: why it ended.")
+    heartbeats: bool = Field(False, description="Whether the program has sent any: else hangs aren't noticed.")
+    checkpoint: CheckpointStatus | None = Field(None, description="The newest committed checkpoint; node 0 only.")
+    model: ModelStatus | None = Field(None, description="The published model; node 0 only.")

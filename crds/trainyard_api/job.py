@@ -5,10 +5,11 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from trainyard_api import rules
-from trainyard_api.base import Count, Model, Name, PositiveInt, Seconds, Text, Uri
+from trainyard_api.base import Count, JobName, Model, Name, PositiveInt, Seconds, Text, Uri
 from trainyard_api.recipe import Data, Recipe
 from trainyard_api.status import Status
 from trainyard_api.template import Annotations, Labels, PodTemplate
+from trainyard_api.transitions import JOB_TRANSITIONS
 
 
 class Elastic(Model):
@@ -77,8 +78,13 @@ class Recovery(Model):
 class JobSpec(Model):
     """What a TrainingJob asks for."""
 
+    transitions = JOB_TRANSITIONS
     rules = rules.JOB_SPEC
 
+    runtime: Name | None = Field(
+        None,
+        description="TrainingRuntime with presets for what isn't given here; absent: the one named default, if any.",
+    )
     nodes: Annotated[int, Field(ge=1, le=4096)] = Field(1, description="Nodes wanted now; 1.")
     elastic: Elastic | None = Field(None, description="Bounds of the number of nodes; absent: exactly `nodes`.")
     processes_per_node: Literal["auto"] | Annotated[int, Field(ge=1, le=64)] = Field(
@@ -102,7 +108,7 @@ class JobSpec(Model):
 class Metadata(Model):
     """The part of Kubernetes' object metadata that people write."""
 
-    name: Name = Field(description="Name of the job.")
+    name: JobName = Field(description="Name of the job.")
     namespace: Name = Field("default", description="Namespace; default.")
     labels: Labels = Field({}, description="Labels; none.")
     annotations: Annotations = Field({}, description="Annotations; none.")

@@ -6,6 +6,8 @@ from pydantic import Field
 
 from trainyard_api.base import Count, Model, Text
 
+Time = Annotated[str, Field(max_length=32)]
+
 
 class Condition(Model):
     """A Kubernetes condition."""
@@ -14,7 +16,7 @@ class Condition(Model):
     status: Literal["True", "False", "Unknown"] = Field(description="Whether it's so.")
     reason: Annotated[str, Field(max_length=64)] = Field(description="Why, in one word.")
     message: Annotated[str, Field(max_length=4096)] = Field("", description="Why, in plain words.")
-    last_transition_time: Annotated[str, Field(max_length=32)] = Field(description="When it became so (RFC 3339).")
+    last_transition_time: Time = Field(description="When it became so (RFC 3339).")
     observed_generation: Count | None = Field(None, description="Generation of the spec this is about.")
 
 
@@ -36,6 +38,8 @@ class RestartCounts(Model):
 
     user: Count = Field(0, description="The program's own faults.")
     infrastructure: Count = Field(0, description="Preemption, drain, eviction, lost nodes.")
+    last_time: Time | None = Field(None, description="When the last of them was decided (RFC 3339).")
+    last_cause: Annotated[str, Field(max_length=64)] | None = Field(None, description="Its cause, in one word.")
 
 
 class CheckpointStatus(Model):
@@ -43,7 +47,7 @@ class CheckpointStatus(Model):
 
     uri: Text = Field(description="Where it is.")
     step: Count = Field(description="Optimiser step it holds.")
-    time: Annotated[str, Field(max_length=32)] = Field(description="When it was committed (RFC 3339).")
+    time: Time = Field(description="When it was committed (RFC 3339).")
 
 
 class ModelStatus(Model):
@@ -68,10 +72,14 @@ class Status(Model):
     )
     nodes: Count = Field(0, description="Nodes in use.")
     nodes_ready: Count = Field(0, description="Nodes whose pod is ready.")
+    unschedulable_since: Time | None = Field(None, description="Since when some pod finds no node (RFC 3339).")
     selector: Text = Field("", description="Label selector of the pods (scale subresource).")
     restarts: RestartCounts = Field(default_factory=RestartCounts, description="Restarts by cause.")
     progress: Progress | None = Field(None, description="How far training is.")
     checkpoint: CheckpointStatus | None = Field(None, description="The newest checkpoint.")
     model: ModelStatus | None = Field(None, description="The published model.")
-    start_time: Annotated[str, Field(max_length=32)] | None = Field(None, description="First start (RFC 3339).")
-    completion_time: Annotated[str, Field(max_length=32)] | None = Field(None, description="End (RFC 3339).")
+    runtime: Text | None = Field(None, description="TrainingRuntime whose presets are in use.")
+    start_time: Time | None = Field(None, description="First start (RFC 3339).")
+    running_since: Time | None = Field(None, description="Start of the running time not yet counted (RFC 3339).")
+    running_seconds: Count = Field(0, description="Running time counted so far, suspended time left out.")
+    completion_time: Time | None = Field(None, description="End (RFC 3339).")

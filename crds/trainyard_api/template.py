@@ -19,6 +19,15 @@ class Resources(Model):
     limits: Quantities = Field({}, description="Resources at most: {nvidia.com/gpu: 8}; none.")
 
 
+class Topology(Model):
+    """Where the pods of a job lie to each other."""
+
+    key: Column = Field(description="Node label: topology.kubernetes.io/zone, kubernetes.io/hostname, a rack's.")
+    policy: Literal["spread", "pack"] = Field(
+        "pack", description="pack: all pods where this label is the same; spread: evenly over its values; pack."
+    )
+
+
 class PodTemplate(Model):
     """How the pods of a job look. On one machine this is left aside."""
 
@@ -47,5 +56,9 @@ class PodTemplate(Model):
     )
     termination_grace_period_seconds: Annotated[int, Field(ge=1, le=3600)] = Field(
         60, description="Time to write a checkpoint after SIGTERM; 60."
+    )
+    topology: Topology | None = Field(None, description="Spread or pack the pods over a node label; absent: neither.")
+    gang: Literal["none", "coscheduling", "volcano"] = Field(
+        "none", description="Scheduler for which a PodGroup says that all pods start together or none does; none."
     )
     shm_size: Text | None = Field(None, description="Size of /dev/shm; absent: half the memory limit.")

@@ -110,9 +110,9 @@ GOLDEN = {
     ),
     "a name that Kubernetes refuses": (
         RECIPE.replace("name: digits", "name: My_Digits"),
-        "job.yaml:4: metadata.name: 'My_Digits' is not text of 1 to 63 characters: a-z, 0-9 and -, the first and the "
+        "job.yaml:4: metadata.name: 'My_Digits' is not text of 1 to 58 characters: a-z, 0-9 and -, the first and the "
         "last no -\n"
-        "  remedy: write text of 1 to 63 characters: a-z, 0-9 and -, the first and the last no - (Name of the job)",
+        "  remedy: write text of 1 to 58 characters: a-z, 0-9 and -, the first and the last no - (Name of the job)",
     ),
     "a key given twice": (
         RECIPE + "    train:\n      epochs: 3\n      batchSize: 8\n      epochs: 4\n",
