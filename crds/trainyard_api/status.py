@@ -38,8 +38,9 @@ class RestartCounts(Model):
 
     user: Count = Field(0, description="The program's own faults.")
     infrastructure: Count = Field(0, description="Preemption, drain, eviction, lost nodes.")
-    last_time: Time | None = Field(None, description="When the last of them was decided (RFC 3339).")
-    last_cause: Annotated[str, Field(max_length=64)] | None = Field(None, description="Its cause, in one word.")
+    attempt: Count = Field(0, description="Restarts for which a pod was made anew; pods carry the number as a label.")
+    last_time: Time | None = Field(None, description="When pods were last made anew, or will be (RFC 3339).")
+    last_cause: Annotated[str, Field(max_length=64)] | None = Field(None, description="Cause of the last restart.")
 
 
 class CheckpointStatus(Model):

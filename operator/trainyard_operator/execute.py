@@ -1,0 +1,93 @@
+"""Doing what was planned: the only place from which a job's objects are written."""
+
+import asyncio
+from collections.abc import Awaitable
+
+from trainyard_operator.api import PODS, Api, ApiError, Object
+from trainyard_operator.index import Index
+from trainyard_operator.names import Key, owner_uid
+from trainyard_operator.plan import Action, Apply, Create, Delete, EndPod
+from trainyard_operator.pod import plain
+from trainyard_operator.state import Trouble
+
+_AT_ONCE = 32  # pods made side by side
+
+
+class Executor:
+    """Carries out actions. What the API server refuses comes back as Trouble; what it doesn't answer is raised."""
+
+    def __init__(self, api: Api, index: Index) -> None:
+        self._api = api
+        self._index = index
+        self._slots = asyncio.Semaphore(_AT_ONCE)
+
+    async def run(self, key: Key, uid: str, actions: list[Action]) -> dict[str, Trouble]:
+        """Do `actions` of the job `key` side by side. Returns refusals by the child's name."""
+        done = await asyncio.gather(*(self._do(key, uid, action) for action in actions), return_exceptions=True)
+        refusals: dict[str, Trouble] = {}
+        for action, outcome in zip(actions, done, strict=True):
+            if isinstance(outcome, ApiError) and not outcome.status >= 500 and outcome.status != 429:
+                name = action.name if isinstance(action, Delete | EndPod) else action.body["metadata"]["name"]
+                refusals[name] = _trouble(name, action, outcome)
+            elif isinstance(outcome, BaseException):
+                raise outcome
+        return refusals
+
+    async def _do(self, key: Key, uid: str, action: Action) -> None:
+        async with self._slots:
+            match action:
+                case Create():
+                    await self._create(uid, action)
+                case Apply():
+                    self._index.put(action.resource, await self._api.apply(action.resource, action.body))
+                case Delete():
+                    path = action.resource.path(key.namespace, action.name)
+                    await _unless_gone(self._delete(action, path))
+                case EndPod():
+                    path = PODS.path(key.namespace, action.name)
+                    patch = {"spec": {"activeDeadlineSeconds": action.after_seconds}}
+                    await _unless_gone(self._patch(path, patch))
+
+    async def _patch(self, path: str, patch: Object) -> None:
+        self._index.put(PODS, await self._api.patch(path, patch))
+
+    async def _delete(self, action: Delete, path: str) -> None:
+        answer = await self._api.delete(path, action.uid, action.grace_seconds)
+        if answer.get("kind") == action.resource.kind:  # it is on its way out; else the answer is a Status: it is gone
+            self._index.put(action.resource, answer)
+
+    async def _create(self, uid: str, action: Create) -> None:
+        """Make it; if it exists the cache was behind, unless it is somebody else's."""
+        try:
+            self._index.put(action.resource, await self._api.create(action.resource, action.body))
+        except ApiError as error:
+            if error.reason != "AlreadyExists":
+                raise
+            metadata = action.body["metadata"]
+            live = await self._api.get(action.resource.path(metadata["namespace"], metadata["name"]))
+            if owner_uid(live) != uid:
+                raise
+            self._index.put(action.resource, live)
+
+
+async def _unless_gone(doing: Awaitable[None]) -> None:
+    """404: it's gone already. 409: another object has its name by now. Both are what was wanted."""
+    try:
+        await doing
+    except ApiError as error:
+        if error.status not in (404, 409):
+            raise
+
+
+def _trouble(name: str, action: Action, error: ApiError) -> Trouble:
+    kind = "pod" if isinstance(action, EndPod) else action.resource.kind
+    if error.reason == "AlreadyExists":
+        what = f"there is a {kind} {name} already that isn't this job's: delete it, or give the job another name"
+        return Trouble("NameTaken", plain(what))
+    message = plain(error.message)
+    if error.status == 403 and "exceeded quota" in error.message:
+        return Trouble("QuotaExceeded", f"{message}: wait, ask for less, or have the quota raised")
+    if error.status == 403 and "being terminated" in error.message:
+        return Trouble("NamespaceTerminating", message)
+    reason = "Forbidden" if error.status == 403 else "Rejected"
+    return Trouble(reason, f"the API server refuses {kind} {name}: {message}")

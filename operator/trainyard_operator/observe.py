@@ -1,0 +1,135 @@
+"""From the index to the State of one job."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from pydantic import ValidationError
+
+from trainyard_api.documents import NodeReport
+from trainyard_api.errors import TrainyardError
+from trainyard_api.job import JobSpec, TrainingJob
+from trainyard_api.resolve import resolve_on_cluster
+from trainyard_api.runtime import DEFAULT_RUNTIME, RuntimeSpec, with_runtime
+from trainyard_api.status import Status
+from trainyard_operator import clock
+from trainyard_operator.api import CONFIG_MAPS, PODS, SERVICES
+from trainyard_operator.children import preset_snapshot
+from trainyard_operator.index import Index, Object
+from trainyard_operator.names import Key, group_name, owner_uid, pod_name
+from trainyard_operator.pod import plain, read_pod
+from trainyard_operator.state import State, Trouble
+
+
+class Observer:
+    """Puts together what is known of a job. What is expensive to read is read once per change."""
+
+    def __init__(self, index: Index) -> None:
+        self._index = index
+        self._read: dict[Key, tuple[Any, State]] = {}
+        self.refusals: dict[Key, dict[str, Trouble]] = {}
+        self.reports: dict[Key, dict[str, NodeReport]] = {}  # by the pod's UID
+
+    def forget(self, key: Key) -> None:
+        """The job is gone."""
+        for memory in (self._read, self.refusals, self.reports):
+            memory.pop(key, None)
+
+    def observe(self, key: Key) -> State | None:
+        """What is known of the job; None if there is none, or it is being deleted."""
+        raw = self._index.jobs.get(key)
+        if raw is None or "deletionTimestamp" in raw["metadata"]:
+            return None
+        uid = raw["metadata"]["uid"]
+        pods = [
+            read_pod(each)
+            for name, each in self._index.children(PODS, key).items()
+            if owner_uid(each) == uid and name.startswith(pod_name(key.name, 0)[:-1])
+        ]
+        config = self._own(CONFIG_MAPS, key, uid)
+        state = self._spec(key, raw, config)
+        live = {pod.uid for pod in pods}
+        reports = {pod: report for pod, report in self.reports.get(key, {}).items() if pod in live}
+        return replace(
+            state,
+            raw=raw,
+            now=clock.now(),
+            status=_status(raw),
+            pods={pod.index: pod for pod in pods if pod.index >= 0},
+            silent_nodes=self._index.silent_nodes,
+            service=self._own(SERVICES, key, uid),
+            config_map=config,
+            refusals=dict(self.refusals.get(key, {})),
+            reports=reports,
+        )
+
+    def _own(self, resource: Any, key: Key, uid: str) -> Object | None:
+        found = self._index.children(resource, key).get(group_name(key.name))
+        return found if found and owner_uid(found) == uid else None
+
+    def _spec(self, key: Key, raw: Object, config: Object | None) -> State:
+        """The parts of a state that follow from spec and presets alone."""
+        snapshot = preset_snapshot(config)
+        name = _runtime_name(raw)
+        live = self._index.runtimes.get(name)
+        preset = snapshot or (live and {"name": name, "spec": live.get("spec") or {}})
+        token = (raw["metadata"]["uid"], raw["metadata"].get("generation"), json.dumps(preset, sort_keys=True))
+        found = self._read.get(key)
+        if not found or found[0] != token:
+            found = self._read[key] = (token, _read(key, raw, preset))
+        return found[1]
+
+
+def _runtime_name(raw: Object) -> str:
+    spec = raw.get("spec")
+    return str((spec.get("runtime") if isinstance(spec, dict) else None) or DEFAULT_RUNTIME)
+
+
+def _read(key: Key, raw: Object, preset: Object | None) -> State:
+    state = State(key, raw, clock.now(), Status())
+    asked = (raw.get("spec") or {}).get("runtime")
+    if asked and not preset:
+        what = f"There is no TrainingRuntime {asked}: create it, or remove spec.runtime."
+        return replace(state, spec=_parse(raw), trouble=Trouble("RuntimeMissing", plain(what)))
+    try:
+        job = _job(raw)
+        runtime = RuntimeSpec.model_validate(preset["spec"]) if preset and preset.get("spec") is not None else None
+        spec = with_runtime(job.spec, runtime)
+        state = replace(
+            state,
+            spec=spec,
+            runtime=preset["name"] if preset else None,
+            runtime_json=json.dumps(preset or {"name": None, "spec": None}, sort_keys=True),
+        )
+        resolved = resolve_on_cluster(job.model_copy(update={"spec": spec}), raw["metadata"]["uid"])
+        return replace(state, resolved=resolved)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(str(part) for part in first["loc"])
+        return replace(state, trouble=Trouble("InvalidSpec", plain(f"{where}: {first['msg']}")))
+    except TrainyardError as error:
+        text = f"{error.where}: {error.what}; {error.remedy}"
+        return replace(state, trouble=Trouble(error.cause, plain(text)))
+
+
+def _parse(raw: Object) -> JobSpec | None:
+    try:
+        return _job(raw).spec
+    except ValidationError:
+        return None
+
+
+def _job(raw: Object) -> TrainingJob:
+    metadata = {name: raw["metadata"][name] for name in ("name", "namespace") if name in raw["metadata"]}
+    return TrainingJob.model_validate(
+        {"apiVersion": raw["apiVersion"], "kind": raw["kind"], "metadata": metadata, "spec": raw.get("spec")}
+    )
+
+
+def _status(raw: Mapping[str, Any]) -> Status:
+    """The status as it was written last; what can't be read is as good as none."""
+    try:
+        return Status.model_validate(raw.get("status") or {})
+    except ValidationError:
+        return Status()

@@ -1,0 +1,165 @@
+"""Putting the parts together, from the first connection to the last."""
+
+import asyncio
+import logging
+from collections.abc import Coroutine
+from typing import Any
+
+import kopf
+
+from trainyard_operator import presets
+from trainyard_operator.api import CONFIG_MAPS, NODES, PODS, RUNTIMES, SERVICES, UNREACHABLE, Api, ApiError
+from trainyard_operator.connection import Connection, connect
+from trainyard_operator.index import Index
+from trainyard_operator.jobs import Sweep, register
+from trainyard_operator.lease import Lease
+from trainyard_operator.metrics import Metrics
+from trainyard_operator.names import SELECTOR
+from trainyard_operator.progress import Poller
+from trainyard_operator.queue import Queue
+from trainyard_operator.reconcile import Reconciler
+from trainyard_operator.settings import Settings
+from trainyard_operator.watch import Watch
+from trainyard_operator.web import Health, serve
+
+_WORKERS = 16  # jobs looked at side by side
+_LAST_SECONDS = 10.0  # for what is being written when the operator is told to stop
+
+logger = logging.getLogger(__name__)
+
+
+class Replica:
+    """One replica."""
+
+    def __init__(self, settings: Settings, connection: Connection) -> None:
+        self._settings = settings
+        self._connection = connection
+        self._session = connection.session()
+        self._stop = asyncio.Event()
+        self._failed = False
+        metrics = Metrics()
+        self._api = Api(self._session, connection.server, metrics)
+        self._queue = Queue()
+        self._index = Index(self._queue.add)
+        self._watches = list(self._make_watches())
+        self._sweep = Sweep(self._api, self._index, settings.namespaces)
+        self._lease = Lease(self._api, settings.namespace, settings.lease, settings.identity, metrics)
+        self._reconciler = Reconciler(self._api, self._index, self._queue, metrics, settings.image)
+        self._poller = Poller(self._reconciler.observer, self._queue, settings.poll_seconds)
+        self._listed = asyncio.Event()
+        self._health = Health(self._watches, self._queue, metrics, self._listed.is_set)
+
+    def _make_watches(self) -> list[Watch]:
+        namespaces = self._settings.namespaces or (None,)
+        watches = [
+            Watch(self._api, self._index, resource, namespace, SELECTOR)
+            for resource in (PODS, SERVICES, CONFIG_MAPS)
+            for namespace in namespaces
+        ]
+        if not self._settings.namespaces:  # else only Roles: what is cluster-wide can't be seen
+            watches += [Watch(self._api, self._index, resource, None) for resource in (NODES, RUNTIMES)]
+        return watches
+
+    async def run(self) -> int:
+        """Work until a signal comes, or something that can't be done without ends. Returns the exit code."""
+        if self._settings.runtimes:
+            presets.load(self._settings.runtimes, self._index)
+        port = await serve(self._health, self._settings.port)
+        work = [self._keep(watch.run()) for watch in self._watches]
+        work += [self._keep(self._lease.run()), self._keep(self._act())]
+        try:
+            await self._run_kopf()
+        finally:
+            for task in work:
+                task.cancel()
+            await asyncio.wait(work, timeout=_LAST_SECONDS)
+            await self._lease.release()
+            await port.cleanup()
+            await self._session.close()
+            await self._connection.close()
+        return 1 if self._failed else 0
+
+    async def _run_kopf(self) -> None:
+        registry = kopf.OperatorRegistry()
+        register(registry, self._index)
+        session = kopf.AiohttpSession(server=self._connection.server, aiohttp_session=self._connection.session())
+
+        @kopf.on.login(registry=registry)
+        async def login(**_: Any) -> kopf.AiohttpSession:
+            return session
+
+        settings = kopf.OperatorSettings()
+        settings.posting.enabled = False
+        settings.scanning.disabled = True
+        settings.networking.error_backoffs = [0.2, 0.5, 1, 2, 4, 8]
+        namespaces = self._settings.namespaces
+        await kopf.operator(
+            registry=registry,
+            settings=settings,
+            standalone=True,
+            clusterwide=not namespaces,
+            namespaces=namespaces,
+            stop_flag=self._stop,
+        )
+        if not self._stop.is_set():
+            logger.info("Stopping")
+
+    def _keep(self, doing: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Run it for as long as the operator lives: whichever way it ends, nothing goes on without it."""
+
+        def ended(task: asyncio.Task[None]) -> None:
+            if task.cancelled():
+                return
+            logger.error("The operator can't go on", exc_info=task.exception())
+            self._failed = True
+            self._stop.set()
+
+        task = asyncio.create_task(doing)
+        task.add_done_callback(ended)
+        return task
+
+    async def _act(self) -> None:
+        """Once everything is listed and the Lease is held: work on what the queue holds."""
+        for watch in self._watches:
+            await watch.listed.wait()
+        await self._until_answered(self._sweep.first)
+        self._listed.set()
+        await self._lease.held.wait()
+        self._index.all_changed()
+        async with asyncio.TaskGroup() as group:
+            for _ in range(_WORKERS):
+                group.create_task(self._work())
+            group.create_task(self._poller.run(self._index.jobs))
+            group.create_task(self._resync())
+
+    async def _work(self) -> None:
+        while True:
+            key = await self._queue.take()
+            try:
+                if self._lease.valid():
+                    await asyncio.shield(self._reconciler.work(key))
+                else:  # the Lease's own task ends the operator, or renews it
+                    self._queue.add_after(key, 1.0)
+            finally:
+                self._queue.done(key)
+
+    async def _resync(self) -> None:
+        while True:
+            await asyncio.sleep(self._settings.resync_seconds)
+            await self._until_answered(self._sweep.run)
+            self._index.all_changed()
+
+    async def _until_answered(self, ask: Any) -> None:
+        while True:
+            try:
+                await ask()
+            except (ApiError, *UNREACHABLE) as error:
+                logger.warning("Listing jobs: %s", error or type(error).__name__)
+                await asyncio.sleep(1.0)
+            else:
+                return
+
+
+async def run(settings: Settings) -> int:
+    """Run one replica to its end. Returns the exit code."""
+    return await Replica(settings, connect()).run()
