@@ -24,6 +24,7 @@ class Queue:
         self._due: dict[Key, float] = {}
         self._failures: dict[Key, int] = {}
         self._wake = asyncio.Event()
+        self._closed = False
 
     def __len__(self) -> int:
         return len(self._ready)
@@ -55,9 +56,14 @@ class Queue:
         """Forget the failures of `key`."""
         self._failures.pop(key, None)
 
-    async def take(self) -> Key:
-        """The next key; give it back with `done`."""
-        while True:
+    def close(self) -> None:
+        """Give out no more keys: whoever takes one gets None."""
+        self._closed = True
+        self._wake.set()
+
+    async def take(self) -> Key | None:
+        """The next key, to be given back with `done`; None: the queue is closed."""
+        while not self._closed:
             self._promote()
             if self._ready:
                 key = self._ready.popleft()
@@ -70,6 +76,8 @@ class Queue:
                 await asyncio.wait_for(self._wake.wait(), wait)
             except TimeoutError:
                 continue
+        self._wake.set()  # the next one that waits has to see it too
+        return None
 
     def done(self, key: Key) -> None:
         """The work on `key` is over; if it changed meanwhile it comes again."""

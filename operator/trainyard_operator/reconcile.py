@@ -19,6 +19,7 @@ from trainyard_operator.state import State
 from trainyard_operator.status import next_status, without_progress
 
 PROGRESS_SECONDS = 30.0  # progress alone is written this often at most
+STARTING_SECONDS = 1.0  # most pods run by then: each step on the way isn't worth a write
 _REFUSED_SECONDS = 10.0  # a refusal that no event will end is tried again
 
 logger = logging.getLogger(__name__)
@@ -36,7 +37,8 @@ class Reconciler:
         self._executor = Executor(api, index)
         self._recorder = Recorder(api)
         self.observer = Observer(index)
-        self._written: dict[Key, float] = {}  # when progress was written last
+        self._written: dict[Key, float] = {}  # when a status was written last
+        self._starting: dict[Key, float] = {}  # since when there is news of a start that goes as it should
 
     async def work(self, key: Key) -> None:
         """Look at one job, and have it looked at again if that fails."""
@@ -98,10 +100,13 @@ class Reconciler:
         self._metrics.jobs[state.key] = status
         if status == state.status:
             return None
+        left = 0.0
         if without_progress(status) == without_progress(state.status):
             left = self._written.setdefault(state.key, time.monotonic()) + PROGRESS_SECONDS - time.monotonic()
-            if left > 0:
-                return left
+        elif status.reason == "Starting":
+            left = self._starting.setdefault(state.key, time.monotonic()) + STARTING_SECONDS - time.monotonic()
+        if left > 0:
+            return left
         await self._write(state, status)
         return None
 
@@ -116,6 +121,7 @@ class Reconciler:
         path = JOBS.path(state.key.namespace, state.key.name, "status")
         self._index.put(JOBS, await self._api.patch(path, patch, "json"))
         self._written[state.key] = time.monotonic()
+        self._starting.pop(state.key, None)
         self._metrics.jobs[state.key] = status
         self._measure(state, status)
         if (status.phase, status.reason) != (state.status.phase, state.status.reason):
@@ -140,6 +146,7 @@ class Reconciler:
     def _forget(self, key: Key) -> None:
         self.observer.forget(key)
         self._written.pop(key, None)
+        self._starting.pop(key, None)
         self._metrics.jobs.pop(key, None)
 
 

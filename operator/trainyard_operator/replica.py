@@ -37,6 +37,8 @@ class Replica:
         self._session = connection.session()
         self._stop = asyncio.Event()
         self._failed = False
+        self._closing = False
+        self._gate = asyncio.Event()
         metrics = Metrics()
         self._api = Api(self._session, connection.server, metrics)
         self._queue = Queue()
@@ -65,14 +67,20 @@ class Replica:
         if self._settings.runtimes:
             presets.load(self._settings.runtimes, self._index)
         port = await serve(self._health, self._settings.port)
-        work = [self._keep(watch.run()) for watch in self._watches]
-        work += [self._keep(self._lease.run()), self._keep(self._act())]
+        # All before kopf starts: at its end, kopf cancels every task that came later.
+        workers = [self._keep(self._work()) for _ in range(_WORKERS)]
+        others = [self._keep(watch.run()) for watch in self._watches]
+        others += [self._keep(each) for each in (self._lease.run(), self._open(), self._poll(), self._resync())]
         try:
             await self._run_kopf()
         finally:
-            for task in work:
+            self._closing = True
+            self._queue.close()
+            self._gate.set()
+            await asyncio.wait(workers, timeout=_LAST_SECONDS)
+            for task in others:
                 task.cancel()
-            await asyncio.wait(work, timeout=_LAST_SECONDS)
+            await asyncio.wait(others, timeout=_LAST_SECONDS)
             await self._lease.release()
             await port.cleanup()
             await self._session.close()
@@ -108,42 +116,44 @@ class Replica:
         """Run it for as long as the operator lives: whichever way it ends, nothing goes on without it."""
 
         def ended(task: asyncio.Task[None]) -> None:
-            if task.cancelled():
+            if task.cancelled() or self._closing:
                 return
-            logger.error("The operator can't go on", exc_info=task.exception())
+            logger.error("The operator can't go on without %s", task.get_name(), exc_info=task.exception())
             self._failed = True
             self._stop.set()
 
-        task = asyncio.create_task(doing)
+        task = asyncio.create_task(doing, name=doing.__qualname__)
         task.add_done_callback(ended)
         return task
 
-    async def _act(self) -> None:
-        """Once everything is listed and the Lease is held: work on what the queue holds."""
+    async def _open(self) -> None:
+        """Once everything is listed and the Lease is held, let the workers begin."""
         for watch in self._watches:
             await watch.listed.wait()
         await self._until_answered(self._sweep.first)
         self._listed.set()
         await self._lease.held.wait()
         self._index.all_changed()
-        async with asyncio.TaskGroup() as group:
-            for _ in range(_WORKERS):
-                group.create_task(self._work())
-            group.create_task(self._poller.run(self._index.jobs))
-            group.create_task(self._resync())
+        self._gate.set()
+        await asyncio.Future()  # nothing is kept that ends
 
     async def _work(self) -> None:
-        while True:
-            key = await self._queue.take()
+        await self._gate.wait()
+        while key := await self._queue.take():
             try:
                 if self._lease.valid():
-                    await asyncio.shield(self._reconciler.work(key))
+                    await self._reconciler.work(key)
                 else:  # the Lease's own task ends the operator, or renews it
                     self._queue.add_after(key, 1.0)
             finally:
                 self._queue.done(key)
 
+    async def _poll(self) -> None:
+        await self._gate.wait()
+        await self._poller.run(self._index.jobs)
+
     async def _resync(self) -> None:
+        await self._gate.wait()
         while True:
             await asyncio.sleep(self._settings.resync_seconds)
             await self._until_answered(self._sweep.run)

@@ -1,0 +1,55 @@
+"""A control plane with our definitions, and one operator on it."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+from kubernetes import client
+
+from support.cluster import Namespace, namespace, until
+from support.control_plane import ControlPlane, control_plane
+from support.operator_process import OperatorProcess, operator
+from trainyard_api import crd
+
+
+@pytest.fixture(scope="session")
+def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
+    """A cluster that knows TrainingJobs and TrainingRuntimes, with its controllers."""
+    with control_plane(tmp_path_factory.mktemp("control-plane")) as running:
+        with running.api() as api:
+            extensions = client.ApiextensionsV1Api(api)
+            for name in (crd.FILE, crd.RUNTIME_FILE):
+                definition = yaml.safe_load((Path(crd.__file__).parents[1] / name).read_text())
+                extensions.create_custom_resource_definition(definition)
+            for path in ("trainingjobs", "trainingruntimes"):
+                until(f"{path} are served", lambda path=path: _served(running, path))
+        running.start_controllers()
+        yield running
+
+
+def _served(plane: ControlPlane, plural: str) -> bool:
+    try:
+        with plane.get(f"/apis/trainyard.dev/v1alpha1/{plural}") as answer:
+            return bool(answer.status == 200)
+    except OSError:
+        return False
+
+
+@pytest.fixture(scope="session")
+def shared_operator(plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> Iterator[OperatorProcess]:
+    """The operator of all tests that do nothing to it."""
+    with operator(plane.kubeconfig(), tmp_path_factory.mktemp("operator") / "log") as running:
+        yield running
+
+
+@pytest.fixture
+def space(plane: ControlPlane, shared_operator: OperatorProcess, request: pytest.FixtureRequest) -> Iterator[Namespace]:
+    """A namespace of the test's own."""
+    with namespace(plane, _name(request.node.name)) as found:
+        yield found
+
+
+def _name(test: str) -> str:
+    letters = "".join(letter if letter.isascii() and letter.isalnum() else "-" for letter in test.lower())
+    return f"{letters.removeprefix('test-')[:50].strip('-')}"
