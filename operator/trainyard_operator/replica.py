@@ -122,7 +122,7 @@ class Replica:
             self._failed = True
             self._stop.set()
 
-        task = asyncio.create_task(doing, name=doing.__qualname__)
+        task = asyncio.create_task(doing, name=getattr(doing, "__qualname__", ""))
         task.add_done_callback(ended)
         return task
 
