@@ -34,12 +34,12 @@ class Explainer:
                 self.found.pop(pod.uid, None)
             return None
         due = self._asked.get(state.key, float("-inf")) + _ASK_SECONDS
-        pod = next((each for each in slow if each.started and state.now - each.started >= _PATIENCE), None)
-        if pod and time.monotonic() >= due:
+        overdue = [each for each in slow if each.started and state.now - each.started >= _PATIENCE]
+        if overdue and time.monotonic() >= due:
             self._asked[state.key] = time.monotonic()
-            self.found.pop(pod.uid, None)
-            if wait := await self._ask(state.key, pod):
-                self.found[pod.uid] = wait
+            self.found.pop(overdue[0].uid, None)
+            if wait := await self._ask(state.key, overdue[0]):
+                self.found[overdue[0].uid] = wait
         return _PATIENCE.total_seconds()
 
     async def _ask(self, key: Key, pod: Pod) -> Wait | None:
