@@ -6,6 +6,7 @@ other, as often as asked.
 """
 
 import argparse
+import json
 import os
 import statistics
 import subprocess
@@ -47,6 +48,21 @@ def kwok() -> Path:
     return path
 
 
+def _stages(folder: Path) -> Path:
+    """The simulator's own quick stages, without the one that ends pods of Jobs at once."""
+    module = subprocess.run(
+        [go.command(), "mod", "download", "-json", KWOK.replace("/cmd/kwok", "")],
+        check=True,
+        capture_output=True,
+        cwd=folder,
+    )
+    stages = Path(json.loads(module.stdout)["Dir"]) / "kustomize/stage"
+    chosen = ("node/fast/node-initialize.yaml", "pod/fast/pod-ready.yaml", "pod/fast/pod-delete.yaml")
+    path = folder / "stages.yaml"
+    path.write_text("\n---\n".join((stages / each).read_text() for each in chosen))
+    return path
+
+
 def cpu_seconds(pid: int) -> float:
     """Of a process, user and system."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
@@ -75,13 +91,15 @@ def fleet(nodes: int) -> Iterator[tuple[ControlPlane, client.ApiClient, Path]]:
         config = str(plane.kubeconfig())
         port = ["--secure-port", "0", "--leader-elect=false", "--kube-api-qps", "500", "--kube-api-burst", "1000"]
         stack.enter_context(_process([str(scheduler), "--kubeconfig", config, *port], folder / "scheduler.log"))
-        simulator = [str(kwok()), "--kubeconfig", config, "--manage-all-nodes", "--node-ip", "127.0.0.1"]
+        simulator = [str(kwok()), "--kubeconfig", config, "--manage-all-nodes", "--config", str(_stages(folder))]
         stack.enter_context(_process(simulator, folder / "kwok.log"))
         core = client.CoreV1Api(api)
         for number in range(nodes):
             room = {"cpu": "1000", "memory": "1000Gi", "pods": "1000"}
             body: Any = {"metadata": {"name": f"node-{number}"}, "status": {"allocatable": room, "capacity": room}}
             core.create_node(body)
+            # The API server taints a new node as not ready; no controller here takes that back.
+            core.patch_node(f"node-{number}", {"spec": {"taints": []}})
         yield plane, api, folder
 
 

@@ -57,9 +57,10 @@ class Watch:
     async def _list(self) -> str:
         objects: list[dict[str, Any]] = []
         params = {**self._params, "limit": str(_PAGE)}
+        kind = {"apiVersion": self.resource.api_version, "kind": self.resource.kind}
         while True:
             page = await self._api.get(self._path, params)
-            objects += page.get("items") or []
+            objects += [{**kind, **item} for item in page.get("items") or []]  # a list says it once for all
             if not page["metadata"].get("continue"):
                 break
             params["continue"] = page["metadata"]["continue"]
