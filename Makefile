@@ -40,7 +40,14 @@ lock: .venv/.dev ## pin the newest dependencies that fit pyproject.toml, with ha
 	pin() { uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --quiet \
 	  --no-emit-index-url --no-emit-find-links "$$@"; }
 	pin pyproject.toml --extra trainer --extra serve --extra build -o requirements/run.txt
-	pin pyproject.toml --extra trainer --extra serve --extra build --extra dev -c requirements/run.txt -o requirements/dev.txt
+	pin pyproject.toml --extra trainer --extra serve --extra operator --extra build --extra dev -c requirements/run.txt \
+	  -o requirements/dev.txt
+	# For the images. torch.txt and trainer.txt share no package: each is a layer.
+	pin pyproject.toml --extra operator -c requirements/dev.txt -o requirements/operator.txt
+	pin - -c requirements/run.txt -o requirements/torch.txt <<< torch
+	pin pyproject.toml --extra trainer --extra serve -c requirements/run.txt -o requirements/trainer.txt \
+	  $$(sed -nE 's/^([a-z0-9._-]+)==.*/--no-emit-package \1/p' requirements/torch.txt)
+	pin - -c requirements/dev.txt -o requirements/image.txt <<< $$'cyclonedx-bom==7.5.0\nhatchling==1.33.0\nuv'
 	grep -A99 '^uv==' requirements/dev.txt | awk 'NR==1 || /^ +--hash/ {print; next} {exit}' > requirements/uv.txt
 
 clean: ## remove the virtual environment and caches
