@@ -29,8 +29,8 @@ def test_the_trainer_runs_on_every_worker(cluster: Cluster, images: Images, name
 def test_pods_on_other_nodes_are_found_by_name(cluster: Cluster, images: Images, namespace: str) -> None:
     first, second = cluster.workers()
     server = pod("server", images.trainer, ["python", "-m", "http.server", "-d", "/opt/trainyard", "8000"], node=first)
-    service = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "server"}}
-    service["spec"] = {"clusterIP": "None", "selector": {"app": "server"}, "ports": [{"port": 8000}]}  # type: ignore[assignment]
+    service: dict[str, Any] = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "server"}}
+    service["spec"] = {"clusterIP": "None", "selector": {"app": "server"}, "ports": [{"port": 8000}]}
     cluster.kubectl("-n", namespace, "apply", "-f", "-", input=json.dumps(service))
     cluster.kubectl("-n", namespace, "apply", "-f", "-", input=json.dumps(server))
     cluster.kubectl("-n", namespace, "wait", "--for=condition=Ready", "pod/server", "--timeout=60s")
@@ -42,7 +42,7 @@ def test_a_pod_writes_to_storage_what_we_read_outside(
     cluster: Cluster, images: Images, namespace: str, s3_server: S3Server
 ) -> None:
     bucket = s3_server.bucket()
-    program = f"from trainyard_storage import open_store; open_store('{bucket}/from').put('a-pod', b'hello')"
+    program = f"from trainyard_storage.store import open_store; open_store('{bucket}/from').put('a-pod', b'hello')"
     inside = {**s3_server.environment(), "AWS_ENDPOINT_URL": s3.INSIDE}
     finish(cluster, namespace, pod("writer", images.trainer, ["python", "-c", program], environment=inside))
     found = s3_server.client().get_object(Bucket=bucket.removeprefix("s3://"), Key="from/a-pod")
@@ -52,7 +52,8 @@ def test_a_pod_writes_to_storage_what_we_read_outside(
 @pytest.mark.parametrize("part", ["operator", "trainer"])
 def test_an_image_lists_what_is_installed_in_it(images: Images, part: str) -> None:
     image = getattr(images, part)
-    program = "import importlib.metadata as m, json; print(json.dumps({d.name.lower(): d.version for d in m.distributions()}))"
+    program = "import json; from importlib.metadata import distributions as all; "
+    program += "print(json.dumps({one.name.lower(): one.version for one in all()}))"
     installed = json.loads(_in(image, "python", "-c", program))
     bill = json.loads(_in(image, "cat", "/opt/trainyard/sbom.cdx.json"))
     assert bill["bomFormat"] == "CycloneDX"
@@ -61,20 +62,14 @@ def test_an_image_lists_what_is_installed_in_it(images: Images, part: str) -> No
 
 
 def test_images_are_small_where_they_must_be(images: Images) -> None:
-    sizes = {
-        name: int(docker("image", "inspect", "--format", "{{.Size}}", name))
-        for name in (images.operator, images.trainer)
-    }
+    operator, trainer = (
+        int(docker("image", "inspect", "--format", "{{.Size}}", name)) for name in (images.operator, images.trainer)
+    )
     history = docker("history", "--no-trunc", "--human=false", "--format", "{{.Size}} {{.CreatedBy}}", images.trainer)
-    code = [int(line.split()[0]) for line in history.splitlines() if "/wheel" in line]
-    print(
-        {name: f"{size / 1e6:.0f} MB" for name, size in sizes.items()},
-        "our code",
-        [f"{size / 1e6:.1f} MB" for size in code],
-    )  # noqa: T201
-    assert sizes[images.operator] < 200e6
-    assert len(code) == 1
-    assert code[0] < 50e6
+    (code,) = (int(line.split()[0]) for line in history.splitlines() if "/wheel/*.whl" in line)
+    print(f"operator {operator / 1e6:.0f} MB, trainer {trainer / 1e6:.0f} MB, of that our code {code / 1e6:.1f} MB")
+    assert operator < 200e6
+    assert code < 50e6
 
 
 @pytest.mark.parametrize("part", ["operator", "trainer"])

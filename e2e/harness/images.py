@@ -49,7 +49,7 @@ def _base() -> list[str]:
     named = next(line for line in recipe.splitlines() if line.startswith("ARG BASE=")).removeprefix("ARG BASE=")
     if pull(named):
         return []
-    return ["--build-arg", f"BASE={debian.image('trainyard-e2e-python', 'python3,python3-venv,ca-certificates')}"]
+    return ["--build-arg", f"BASE={debian.image('trainyard-e2e-python', 'python3 python3-venv ca-certificates')}"]
 
 
 def _build(target: str, tag: str, arguments: list[str]) -> None:

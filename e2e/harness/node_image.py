@@ -20,8 +20,8 @@ from support.control_plane.versions import KUBERNETES
 OFFICIAL = "kindest/node:v1.34.0@sha256:7416a61b42b1662ca6ca89f02028ac133a309a2a30ba309614e8ec94d976dc5a"
 _NODE = IMAGES / "node"
 _NODE_PACKAGES = (
-    "systemd,dbus,iproute2,iptables,conntrack,kmod,procps,ethtool,socat,mount,ca-certificates,curl,jq,containerd,runc,"
-    "containernetworking-plugins,ebtables,hostname,rsync,openssl,netbase,iputils-ping,pigz"
+    "systemd dbus iproute2 iptables conntrack kmod procps ethtool socat mount ca-certificates curl jq containerd runc "
+    "containernetworking-plugins ebtables hostname rsync openssl netbase iputils-ping pigz"
 )
 _PAUSE = "registry.k8s.io/pause:3.10"  # what kind's containerd asks for; kubeadm lists another
 
@@ -54,7 +54,7 @@ def _digest() -> str:
 def _make(tag: str) -> None:
     with step("Kubernetes, from Go modules"):
         programs = build.built()
-    base = debian.image("trainyard-e2e-debian", "iptables,conntrack,ca-certificates,kmod")
+    base = debian.image("trainyard-e2e-debian", "iptables conntrack ca-certificates kmod")
     node = debian.image("trainyard-e2e-debian-node", _NODE_PACKAGES)
     with step(f"image {tag}"), tempfile.TemporaryDirectory() as work:
         folder = Path(work)
