@@ -1,5 +1,6 @@
 """Debian images from packages, where no registry can be reached."""
 
+import hashlib
 import os
 import shutil
 import tempfile
@@ -15,7 +16,7 @@ _LEFT_OUT = ("doc", "man", "locale")  # of /usr/share
 
 def image(name: str, packages: str) -> str:
     """The tag of a Debian image with `packages`, made at the first call. Raises Failed."""
-    tag = f"{name}:{_RELEASE}"
+    tag = f"{name}:{_RELEASE}-{hashlib.sha256(packages.encode()).hexdigest()[:8]}"
     if not has_image(tag):
         if not has_image(_MINIMAL):
             _make_minimal()
