@@ -13,7 +13,7 @@ import torch.distributed as dist
 from trainyard_api.documents import ResolvedJob
 from trainyard_api.errors import TrainyardError
 from trainyard_api.job import Checkpoint, Storage
-from trainyard_launcher.runtime import STAGING, Heartbeat, StopRequest, runtime_from_environment
+from trainyard_launcher.runtime import Heartbeat, StopRequest, runtime_from_environment
 from trainyard_storage import Store, open_store
 from trainyard_trainer.data import Decode, SplitReader
 from trainyard_trainer.data.committed import read_committed
@@ -105,8 +105,7 @@ class Job:
         """
         self._stop = self._stop or StopRequest()
         settings = self._resolved.spec.checkpoint if self._resolved else Checkpoint()
-        staging = self._runtime / STAGING
-        return Checkpoints(self, state, settings, staging, self._metrics, self._log, self._heart)
+        return Checkpoints(self, state, settings, self._runtime, self._metrics, self._log, self._heart)
 
     def stop_requested(self, due: bool = False) -> tuple[bool, bool]:
         """Whether the program should save and end, and whether any rank said `due`: agreed on by all ranks.

@@ -1,0 +1,35 @@
+"""A job over several nodes trains as on one, and says throughout how it goes."""
+
+from pathlib import Path
+
+import pytest
+from safetensors.numpy import load_file
+
+from support.launched import wait_until
+from support.nodes import nodes_of, recipe
+
+WEIGHTS = Path("trained", "weights.safetensors")
+
+
+@pytest.mark.parametrize("count", [2, 3])
+def test_nodes_train_the_model_that_one_trains(count: int, tmp_path: Path) -> None:
+    weights = []
+    for nodes_count in (1, count):
+        folder = tmp_path / str(nodes_count)
+        folder.mkdir()
+        with nodes_of(folder, nodes_count, recipe=recipe(folder, epochs=3)) as nodes:
+            started = [nodes.start(index) for index in range(nodes_count)]
+            assert [node.ended() for node in started] == [0] * nodes_count
+            first, others = started[0].termination(), [node.termination() for node in started[1:]]
+            assert first.model is not None
+            assert first.model.metrics["accuracy"] > 0.5
+            assert first.progress is not None
+            assert first.progress.step == first.progress.steps
+            assert first.heartbeats
+            assert first.fault is None
+            assert all(other.model is None and other.stage == "train" for other in others)
+            assert "[rank 0]" not in "".join(node.log() for node in started[1:])
+            weights.append(load_file(nodes.run_folder / WEIGHTS))
+            assert nodes.attempts() == 3  # prepare, train, publish: no other
+    for name, one in weights[0].items():
+        assert weights[1][name] == pytest.approx(one, rel=1e-3, abs=1e-5)
