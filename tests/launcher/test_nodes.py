@@ -5,7 +5,6 @@ from pathlib import Path
 import pytest
 from safetensors.numpy import load_file
 
-from support.launched import wait_until
 from support.nodes import nodes_of, recipe
 
 WEIGHTS = Path("trained", "weights.safetensors")

@@ -103,7 +103,7 @@ class Nodes:
 
     def __post_init__(self) -> None:
         self.address = f"127.{random.randrange(1, 255)}.{random.randrange(1, 255)}.{random.randrange(2, 255)}"
-        print(f"the nodes meet at {self.address}")
+        sys.stdout.write(f"the nodes meet at {self.address}\n")
         (self.folder / "job.json").write_text(json.dumps(self.job))
 
     def start(self, index: int, **environment: str) -> NodeProcess:
@@ -168,7 +168,7 @@ def nodes_of(folder: Path, count: int, **spec: Any) -> Iterator[Nodes]:
     try:
         yield nodes
     except BaseException:
-        print(nodes.logs())
+        sys.stdout.write(nodes.logs())
         raise
     finally:
         for node in nodes.started:
@@ -191,3 +191,55 @@ def script(folder: Path, program: str) -> dict[str, Any]:
     """A program of its own, beside job.json."""
     (folder / "train.py").write_text(textwrap.dedent(program))
     return {"command": ["train.py"]}
+
+
+STEPS = 400
+PROGRAM = f"""
+    import os, sys, time
+    import torch
+    from trainyard_trainer import current_job
+
+    job = current_job()
+    job.init_process_group()
+    torch.manual_seed(0)
+    model = torch.nn.Linear(4, 1)
+    if job.world > 1:
+        model = torch.nn.parallel.DistributedDataParallel(model)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9)
+    checkpoints = job.checkpointer({{"model": model, "optimizer": optimizer}})
+    start = checkpoints.load()
+    print("begins at", start, "of", job.world, "in attempt", os.environ["TRAINYARD_ATTEMPT"], flush=True)
+    for step in range(start + 1, {STEPS} + 1):
+        x = torch.randn(12, 4, generator=torch.Generator().manual_seed(step))[job.rank :: job.world]
+        loss = (model(x) - x.sum(1, keepdim=True)).square().mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        job.log(step, steps={STEPS}, loss=loss.item())
+        checkpoints.step(step, samples=12)
+        time.sleep(0.02)
+    if job.rank == 0:
+        bare = getattr(model, "module", model)
+        print("weights", [round(value, 4) for value in bare.weight[0].tolist()], flush=True)
+"""
+
+
+@contextmanager
+def program_on(folder: Path, count: int, **spec: Any) -> Iterator[Nodes]:
+    """Nodes for a program of 400 steps of 20 ms, with a checkpoint every 10."""
+    settings = {"script": script(folder, PROGRAM), "checkpoint": {"everySteps": 10}, **spec}
+    with nodes_of(folder, count, **settings) as nodes:
+        yield nodes
+
+
+def begins(node: NodeProcess) -> list[tuple[int, int]]:
+    """(step, world) of every start of the program, by the first rank's lines on a node."""
+    lines = [line.split() for line in node.log().splitlines() if "begins at" in line]
+    return [(int(words[4]), int(words[6])) for words in lines]
+
+
+def weights(node: NodeProcess) -> list[float]:
+    """What the program has learnt, by node 0's lines."""
+    (line,) = [line for line in node.log().splitlines() if "weights [" in line]
+    found: list[float] = json.loads(line.partition("weights ")[2])
+    return found

@@ -55,6 +55,7 @@ def _launch(job: ResolvedJob, account: Account, node: Node | None) -> Outcome:
         for place in _lock_folders(store, runtime, node):
             stack.enter_context(only_one(place, store.uri))
         stack.callback(sweep, runtime)
+        stack.callback(account.report)  # before that it takes note of the last checkpoint
         interruption = stack.enter_context(Interruption())
         # On a cluster the operator measures: over all attempts, and without the time that a job was suspended.
         deadline = Deadline(None if node else job.spec.active_deadline_seconds)

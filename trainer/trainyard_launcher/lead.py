@@ -116,10 +116,10 @@ class Lead:
             return fault
         if blame.fault:
             return blame.fault
-        if blame.gone or fault.rank is None:  # no rank says so: another node wished it
+        if blame.moved:
             self._work.account.notice(f"{fault.message} It goes on from the last checkpoint.")
             return None
-        return fault  # nobody is gone, and yet ranks lost each other
+        return fault  # nobody came or went, and yet ranks lost each other
 
     def _count(self, fault: Fault) -> None:
         most = self._work.job.spec.recovery.max_restarts

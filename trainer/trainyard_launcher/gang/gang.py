@@ -33,10 +33,10 @@ class _Attempt:
 
 @dataclass(frozen=True)
 class Blame:
-    """Whose doing the end of an attempt was: a node's that failed, or of nodes that went."""
+    """Whose doing the end of an attempt was: a node's that failed, or of nodes that came or went."""
 
     fault: Fault | None
-    gone: bool
+    moved: bool
 
 
 class Gang:
@@ -153,11 +153,8 @@ class Gang:
             words = {node: self._heard[node].word for node in self._attempt.members}
             faults = [words[node].fault for node in words if self._outcome(node) == "failed"]
             there = self._there()
-            gone = any(
-                node not in there or there[node].word.launcher != launcher
-                for node, launcher in self._attempt.members.items()
-            )
-            return Blame(next((fault for fault in faults if fault), None), gone or self._gone)
+            now = {node: heard.word.launcher for node, heard in there.items()}
+            return Blame(next((fault for fault in faults if fault), None), self._gone or now != self._attempt.members)
 
     def _busy(self) -> str:
         running = {node: heard.word.running for node, heard in sorted(self._there().items()) if heard.word.running}
