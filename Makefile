@@ -40,6 +40,7 @@ lock: .venv/.dev ## pin the newest dependencies that fit pyproject.toml, with ha
 	pin() { uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --quiet \
 	  --no-emit-index-url --no-emit-find-links "$$@"; }
 	pin pyproject.toml --extra trainer --extra serve --extra build -o requirements/run.txt
+	pin pyproject.toml --extra payload -c requirements/run.txt -o requirements/payload.txt
 	pin pyproject.toml --extra trainer --extra serve --extra build --extra dev -c requirements/run.txt -o requirements/dev.txt
 	grep -A99 '^uv==' requirements/dev.txt | awk 'NR==1 || /^ +--hash/ {print; next} {exit}' > requirements/uv.txt
 

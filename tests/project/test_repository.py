@@ -28,7 +28,7 @@ def test_nothing_is_left_of_tools() -> None:
     assert [str(path) for path in tracked() if path.suffix in (".orig", ".rej", ".bak", ".pyc")] == []
 
 
-@pytest.mark.parametrize("name", ["run.txt", "dev.txt", "uv.txt"])
+@pytest.mark.parametrize("name", ["run.txt", "dev.txt", "payload.txt", "uv.txt"])
 def test_every_requirement_is_pinned_with_hashes(name: str) -> None:
     text = (ROOT / "requirements" / name).read_text().replace("\\\n", " ")
     lines = [line for line in text.splitlines() if line and not line.lstrip().startswith("#")]

@@ -106,14 +106,14 @@ class Nodes:
         sys.stdout.write(f"the nodes meet at {self.address}\n")
         (self.folder / "job.json").write_text(json.dumps(self.job))
 
-    def start(self, index: int, **environment: str) -> NodeProcess:
-        """The launcher of node `index`, in a folder of its own."""
+    def start(self, index: int, command: list[str] | None = None, **environment: str) -> NodeProcess:
+        """The launcher of node `index`, in a folder of its own; `command`: what starts it."""
         folder = self.folder / f"node-{index}-{len(self.started)}"
         (folder / "scratch").mkdir(parents=True)
         port = free_port()
         with (folder / "log").open("w") as log:
             process = subprocess.Popen(
-                [sys.executable, "-m", "trainyard_launcher"],
+                command or [sys.executable, "-m", "trainyard_launcher"],
                 cwd=self.folder,
                 env={
                     **os.environ,
