@@ -1,5 +1,6 @@
 """From a resolved job to a finished run, or to one plain fault."""
 
+import math
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -100,6 +101,7 @@ def _gang(work: Work) -> Gang:
         most=most,
         usual=spec.nodes,
         lost_seconds=_lost_seconds(work.job),
+        shrink_seconds=spec.elastic.shrink_after_seconds if spec.elastic else math.inf,
     )
 
 

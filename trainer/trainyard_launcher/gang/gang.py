@@ -9,8 +9,6 @@ from trainyard_launcher.gang.documents import Order, Word
 from trainyard_launcher.gang.wish import Wish
 from trainyard_launcher.torchrun import Place
 
-LAST_CALL_SECONDS = 3.0
-
 
 class NotOurs(Exception):
     """A word from a node of another job."""
@@ -42,14 +40,17 @@ class Blame:
 class Gang:
     """The nodes of a job. Safe to use from any thread: words come in those of the server."""
 
-    def __init__(self, uid: str, run: str, *, fewest: int, most: int, usual: int, lost_seconds: float) -> None:
-        """`fewest` to `most` nodes train together; with `usual` of them there is no waiting for more.
+    def __init__(
+        self, uid: str, run: str, *, fewest: int, most: int, usual: int, lost_seconds: float, shrink_seconds: float
+    ) -> None:
+        """`fewest` to `most` nodes train together: `usual` of them at first, then as many as did last.
 
-        A node from which nothing was heard for `lost_seconds` is gone.
+        Those that are missing are waited for, `shrink_seconds` long if fewer will do; one that said that it leaves
+        isn't. A node from which nothing was heard for `lost_seconds` is gone.
         """
         self._uid, self._run = uid, run
         self._fewest, self._most, self._usual = fewest, most, usual
-        self._lost_seconds = lost_seconds
+        self._lost_seconds, self._shrink_seconds = lost_seconds, shrink_seconds
         self._lock = threading.Lock()
         self._heard: dict[int, _Heard] = {}
         self._replaced: set[str] = set()
@@ -102,13 +103,12 @@ class Gang:
                 self._present, self._changed = set(present), time.monotonic()
             if busy := self._busy():
                 return busy
-            count = 1 + len(present)
-            settled = time.monotonic() - self._changed > LAST_CALL_SECONDS
-            if count >= self._most or (count >= self._fewest and (count >= self._usual or settled)):
+            count, wanted = 1 + len(present), self._wanted()
+            waited = time.monotonic() - self._changed > self._shrink_seconds
+            if count >= wanted or (count >= self._fewest and waited):
                 return ""
-            wanted = self._usual if self._fewest < self._most else self._most
-            missing = [node for node in range(1, wanted) if node not in present]
-            return f"node {_listed(missing)} of {wanted}"
+            missing = [node for node in range(1, self._most) if node not in present]
+            return f"node {_listed(missing[: wanted - count])} of {wanted}"
 
     def busy(self) -> str:
         """Which nodes still run an attempt, in plain words; empty: none."""
@@ -156,13 +156,26 @@ class Gang:
             now = {node: heard.word.launcher for node, heard in there.items()}
             return Blame(next((fault for fault in faults if fault), None), self._gone or now != self._attempt.members)
 
+    def _wanted(self) -> int:
+        """Nodes with which an attempt begins at once."""
+        if self._fewest == self._most:
+            return self._most
+        last = self._attempt.members
+        left = [
+            node for node, launcher in last.items() if self._said(node, launcher) and self._heard[node].word.leaving
+        ]
+        return max(self._fewest, self._usual - len(left))
+
+    def _said(self, node: int, launcher: str) -> bool:
+        return self._heard[node].word.launcher == launcher
+
     def _busy(self) -> str:
         running = {node: heard.word.running for node, heard in sorted(self._there().items()) if heard.word.running}
         return f"node {_listed(list(running))} to end attempt {max(running.values())}" if running else ""
 
     def _wish_of(self, node: int) -> Wish:
         heard = self._heard[node]
-        if heard.word.launcher != self._attempt.members[node] or self._silent(heard):
+        if not self._said(node, self._attempt.members[node]) or self._silent(heard):
             return Wish.NOW
         outcome = self._outcome(node)
         if outcome in ("failed", "lost"):
@@ -171,7 +184,7 @@ class Gang:
 
     def _outcome(self, node: int) -> str:
         word = self._heard[node].word
-        ours = word.ended == self._attempt.number and word.launcher == self._attempt.members[node]
+        ours = word.ended == self._attempt.number and self._said(node, self._attempt.members[node])
         return word.outcome if ours else ""
 
     def _there(self) -> dict[int, _Heard]:

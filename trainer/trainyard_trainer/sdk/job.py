@@ -4,8 +4,10 @@ import atexit
 import os
 import sys
 import time
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -150,8 +152,7 @@ class Job:
         `example` is one input [batch, ...] of at least 2 rows; the first axis stays free. `formats`: of safetensors,
         torch, onnx; absent: all. Raises TrainyardError if the network can't be exported, or answers differ.
         """
-        from trainyard_trainer.export import export_network  # onnx and its runtime, which only this needs
-
+        export_network = _exporter()
         if self.rank != 0:
             return None
         self._heart.rest()
@@ -160,6 +161,19 @@ class Job:
         published = export_network(network, {"input": example}, self.run.child("model"), name, wanted)
         self.run.put_json("PUBLISHED.json", {**published, "metrics": {}})
         return str(published["uri"])
+
+
+def _exporter() -> Callable[..., dict[str, Any]]:
+    try:
+        from trainyard_trainer.export import export_network  # onnx and its runtime, which only this needs
+    except ModuleNotFoundError as error:
+        raise TrainyardError(
+            f"The model can't be exported: this image has no {error.name}.",
+            "job.export",
+            "Install onnx, onnxscript and onnxruntime in the image, or let Trainyard's own image run the program.",
+            cause="ImageUnsuitable",
+        ) from error
+    return export_network
 
 
 def _resolved_job() -> ResolvedJob | None:
