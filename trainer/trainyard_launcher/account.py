@@ -16,6 +16,7 @@ from trainyard_storage import Store
 
 TERMINATION_BYTES = 4096
 REPORT_BYTES = 16 * 1024
+_LEAST_TEXT = 16
 
 
 class Account(Observer):
@@ -111,19 +112,24 @@ class Account(Observer):
 def report_text(report: NodeReport, limit: int) -> str:
     """The report as JSON of at most `limit` bytes.
 
-    The last lines of its fault go first, then its longest texts are cut, then metrics of the model left out.
+    The last lines of its fault go first, then its longest texts are cut, then metrics of the model left out, and a
+    cause that is no word is cut last.
     """
     document = report.model_dump(mode="json")
-    fault = document["fault"] or {}
+    fault, model = document["fault"] or {}, document["model"] or {}
     while len(text := json.dumps(document, ensure_ascii=False).encode()) > limit:
-        texts = {key: fault.get(key) or "" for key in ("message", "exception", "where", "remedy", "cause")}
-        longest = max(texts, key=lambda key: len(texts[key]))
+        places = [(fault, key) for key in ("message", "exception", "where", "remedy")] + [(document, "waiting")]
+        place, key = max(places, key=lambda place: len(place[0].get(place[1]) or ""))
         if fault.get("lastLines"):
             fault["lastLines"] = fault["lastLines"][1:]
-        elif len(texts[longest]) > 16:
-            fault[longest] = texts[longest][: len(texts[longest]) * 3 // 4]
-        elif document["model"] and document["model"]["metrics"]:
-            document["model"]["metrics"].popitem()
+        elif len(place.get(key) or "") > _LEAST_TEXT:
+            place[key] = _cut(place[key])
+        elif model.get("metrics"):
+            model["metrics"].popitem()
         else:
-            document["waiting"] = document["waiting"][: len(document["waiting"]) // 2]
+            fault["cause"] = _cut(fault["cause"])
     return text.decode()
+
+
+def _cut(text: str) -> str:
+    return text[: len(text) * 3 // 4]
