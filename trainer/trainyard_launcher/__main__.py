@@ -6,6 +6,8 @@ import tempfile
 from contextlib import nullcontext
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from trainyard_api.documents import ResolvedJob
 from trainyard_api.errors import TrainyardError
 from trainyard_launcher.account import Account
@@ -38,14 +40,23 @@ class Printer(Observer):
         sys.stdout.flush()
 
 
+def _job() -> ResolvedJob:
+    path = os.environ.get("TRAINYARD_JOB", "")
+    try:
+        return ResolvedJob.model_validate_json(Path(path).read_bytes())
+    except (OSError, ValidationError) as error:
+        what = f"The job can't be read: {str(error).splitlines()[0]}"
+        remedy = "TRAINYARD_JOB names its file; launcher and operator have to be of the same version."
+        raise TrainyardError(what, path, remedy, cause="JobUnreadable") from error
+
+
 def main() -> int:
     """Launch; the exit code is one of ExitCode."""
     node = this_node()
     account = Account(Printer(), node.restarts if node else 0)
     with reporting(account, node) if node else nullcontext():
         try:
-            job = ResolvedJob.model_validate_json(Path(os.environ["TRAINYARD_JOB"]).read_bytes())
-            outcome = launch(job, account, node)
+            outcome = launch(_job(), account, node)
         except TrainyardError as error:
             sys.stderr.write(f"{error}\n")
             account.close(error.code, fault_of(error, None), Path(tempfile.gettempdir()), in_pod=node is not None)

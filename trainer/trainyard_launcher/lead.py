@@ -90,7 +90,7 @@ class Lead:
         self._attempt = begin_attempt(work.store, self._attempt)
         address = work.node.address or work.node.host if work.node else ""
         place = gang.begin(self._attempt, address, free_port())
-        work.account.notice(f"Attempt {self._attempt} begins on {place.nodes} nodes.")
+        work.account.notice(f"Attempt {self._attempt} begins; nodes: {place.nodes}.")
         ended = self._attempts.run(stage, self._attempt, place, gang)
         fault = ended.fault or self._others_end(gang, stage)
         gang.end()
