@@ -55,6 +55,7 @@ lock: .venv/.dev ## pin the newest dependencies that fit pyproject.toml, with ha
 	pin pyproject.toml --extra trainer --extra serve -c requirements/run.txt -o requirements/trainer.txt \
 	  $$(sed -nE 's/^([a-z0-9._-]+)==.*/--no-emit-package \1/p' requirements/torch.txt)
 	pin - -c requirements/dev.txt -o requirements/image.txt <<< $$'cyclonedx-bom==7.5.0\nhatchling==1.33.0\nuv'
+	pin pyproject.toml --extra payload -c requirements/run.txt -o requirements/payload.txt
 	grep -A99 '^uv==' requirements/dev.txt | awk 'NR==1 || /^ +--hash/ {print; next} {exit}' > requirements/uv.txt
 
 clean: ## remove the virtual environment and caches
