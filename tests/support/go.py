@@ -1,6 +1,5 @@
 """Go, to build programs that the tests need: the machine's own, or a newer one that it fetches as a module."""
 
-import json
 import os
 import platform
 import re
@@ -46,12 +45,6 @@ def installed(package: str, version: str) -> Path:
             raise RuntimeError(f"Go could not build {package}@{version}:\n{build.stderr}")
         (Path(folder) / name).replace(cached)  # by one rename: other test processes may be building it too
     return cached
-
-
-def module(path: str, version: str) -> Path:
-    """Folder of the module `path` at `version`, downloaded if need be. Raises RuntimeError if it can't be."""
-    found = json.loads(_output(command(), "mod", "download", "-json", f"{path}@{version}"))
-    return Path(found["Dir"])
 
 
 def processor() -> str:
