@@ -50,7 +50,9 @@ def test_the_test_would_see_a_rule_that_never_fires(name: str, tmp_path: Path) -
                 rule["expr"] = f"({rule['expr']}) and on () vector(1) == 2"
     (tmp_path / "rules.yaml").write_text(yaml.safe_dump(document))
     cases = yaml.safe_load(CASES.read_text())
-    (tmp_path / "cases.yaml").write_text(yaml.safe_dump({**cases, "rule_files": ["rules.yaml"]}))
+    (tmp_path / "cases.yaml").write_text(
+        yaml.safe_dump({**cases, "rule_files": [str(CASES.with_name("loss.yaml")), "rules.yaml"]})
+    )
     assert promtool("test", "rules", str(tmp_path / "cases.yaml")).returncode == 1
 
 

@@ -64,7 +64,9 @@ def _kubernetes(version: str) -> dict[str, Schema]:
 @cache
 def _custom() -> dict[tuple[str, str], Schema]:
     files = [path.read_bytes() for path in _DEFINITIONS.glob("*.yaml")]
-    files += [_cached(f"{name}-{PROMETHEUS_OPERATOR}.yaml", lambda name=name: _monitoring(name)) for name in _MONITORING]  # type: ignore[misc]
+    files += [
+        _cached(f"{name}-{PROMETHEUS_OPERATOR}.yaml", lambda name=name: _monitoring(name)) for name in _MONITORING
+    ]  # type: ignore[misc]
     found = {}
     for definition in map(yaml.safe_load, files):
         spec = definition["spec"]
