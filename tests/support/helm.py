@@ -69,13 +69,15 @@ def helm(*words: str, environment: dict[str, str] | None = None) -> subprocess.C
     )
 
 
-def rendered(values: dict[str, Any] | None = None, *words: str) -> list[dict[str, Any]]:
-    """The objects of the release `trainyard` in the namespace `trainyard`. Raises AssertionError with Helm's words."""
+def rendered(
+    values: dict[str, Any] | None = None, *words: str, release: str = "trainyard", namespace: str = "trainyard"
+) -> list[dict[str, Any]]:
+    """The objects of a release. Raises AssertionError with Helm's words."""
     with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
         yaml.safe_dump(values or {}, file)
         file.flush()
         done = helm(
-            *("template", "trainyard", str(CHART), "-n", "trainyard", "-f", file.name, "--kube-version", "1.34.0"),
+            *("template", release, str(CHART), "-n", namespace, "-f", file.name, "--kube-version", "1.34.0"),
             *words,
         )
     if done.returncode:

@@ -1,7 +1,7 @@
 {{/* Name of the release's objects: trainyard, or what tells two releases apart. */}}
 {{- define "trainyard.name" -}}
-{{- if contains "trainyard" .Release.Name }}{{ .Release.Name | trunc 40 | trimSuffix "-" }}
-{{- else }}{{ printf "%s-trainyard" .Release.Name | trunc 40 | trimSuffix "-" }}{{ end }}
+{{- if contains "trainyard" .Release.Name }}{{ .Release.Name | trunc 46 | trimSuffix "-" }}
+{{- else }}{{ printf "%s-trainyard" .Release.Name | trunc 46 | trimSuffix "-" }}{{ end }}
 {{- end }}
 
 {{- define "trainyard.operator" -}}
@@ -14,7 +14,7 @@
 
 {{/* Name of cluster-scoped objects: two releases in two namespaces don't share them. */}}
 {{- define "trainyard.clusterName" -}}
-{{ printf "%s-%s" .Release.Namespace (include "trainyard.operator" .) | trunc 63 | trimSuffix "-" }}
+{{ printf "%s-%s" .Release.Namespace (include "trainyard.operator" .) }}
 {{- end }}
 
 {{- define "trainyard.selector" -}}
