@@ -9,7 +9,8 @@ import os
 import shutil
 import subprocess
 import tempfile
-from functools import cache
+from collections.abc import Callable
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ PROMETHEUS_OPERATOR = "v0.85.0"
 CACHE = Path.home() / ".cache" / "trainyard" / "schemas"
 _MONITORING = ("servicemonitors", "podmonitors", "prometheusrules")
 _DEFINITIONS = Path(__file__).parents[2] / "crds"
-_NAMESPACES = ("io.k8s.apimachinery.pkg.api.resource.Quantity", "io.k8s.apimachinery.pkg.util.intstr.IntOrString")
+_NUMBERS_TOO = ("io.k8s.apimachinery.pkg.api.resource.Quantity", "io.k8s.apimachinery.pkg.util.intstr.IntOrString")
 
 
 def problems(document: dict[str, Any], version: str) -> list[str]:
@@ -35,6 +36,12 @@ def problems(document: dict[str, Any], version: str) -> list[str]:
         return [f"Kubernetes {version} has no {document['apiVersion']} {document['kind']}"]
     found = Draft7Validator(schema).iter_errors(document)
     return [f"{error.json_path}: {error.message}" for error in found]
+
+
+def monitoring_definitions() -> list[dict[str, Any]]:
+    """The definitions of those kinds of the Prometheus Operator that the chart makes objects of."""
+    texts = [_cached(f"{name}-{PROMETHEUS_OPERATOR}.yaml", partial(_monitoring, name)) for name in _MONITORING]
+    return [yaml.safe_load(text) for text in texts]
 
 
 @cache
@@ -52,23 +59,20 @@ def _schema(api_version: str, kind: str, version: str) -> Schema | None:
 
 @cache
 def _kubernetes(version: str) -> dict[str, Schema]:
-    document = json.loads(gzip.decompress(_cached(f"kubernetes-{version}.json.gz", lambda: _openapi(version))))
+    document = json.loads(gzip.decompress(_cached(f"kubernetes-{version}.json.gz", partial(_openapi, version))))
     definitions: dict[str, Schema] = document["definitions"]
     for definition in definitions.values():
         _forbid_unknown(definition)
-    for name in _NAMESPACES:
+    for name in _NUMBERS_TOO:
         definitions[name]["type"] = ["string", "number"]
     return definitions
 
 
 @cache
 def _custom() -> dict[tuple[str, str], Schema]:
-    files = [path.read_bytes() for path in _DEFINITIONS.glob("*.yaml")]
-    files += [
-        _cached(f"{name}-{PROMETHEUS_OPERATOR}.yaml", lambda name=name: _monitoring(name)) for name in _MONITORING
-    ]  # type: ignore[misc]
+    definitions = [yaml.safe_load(path.read_bytes()) for path in _DEFINITIONS.glob("*.yaml")]
     found = {}
-    for definition in map(yaml.safe_load, files):
+    for definition in [*definitions, *monitoring_definitions()]:
         spec = definition["spec"]
         for version in spec["versions"]:
             schema = version["schema"]["openAPIV3Schema"]
@@ -92,11 +96,11 @@ def _forbid_unknown(schema: Any) -> None:
         schema["additionalProperties"] = False
 
 
-def _cached(name: str, make: Any) -> bytes:
+def _cached(name: str, make: Callable[[], bytes]) -> bytes:
     path = CACHE / name
     if not path.exists():
         CACHE.mkdir(parents=True, exist_ok=True)
-        content: bytes = make()
+        content = make()
         with tempfile.NamedTemporaryFile(dir=CACHE, delete=False) as scratch:
             scratch.write(content)
         Path(scratch.name).replace(path)  # by one rename: other test processes may be at it too
