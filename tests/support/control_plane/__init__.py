@@ -1,4 +1,4 @@
-"""A real Kubernetes control plane for tests: etcd and kube-apiserver, on loopback."""
+"""A real Kubernetes control plane for tests: etcd, kube-apiserver and kube-controller-manager, on loopback."""
 
 from support.control_plane.server import ControlPlane, control_plane
 

@@ -1,31 +1,87 @@
-"""Starting etcd and kube-apiserver, and speaking to them as an administrator."""
+"""Starting etcd, kube-apiserver and kube-controller-manager, and speaking to them."""
 
+import itertools
 import socket
 import ssl
 import subprocess
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from http.client import HTTPResponse
 from pathlib import Path
+from typing import Any
 
-from kubernetes import client
+from kubernetes import client, config
 
+from support.control_plane import commands
+from support.control_plane.access import Authority, write_kubeconfig
 from support.control_plane.binaries import folder
+from support.control_plane.process import Process
 
 _TOKEN = "administrator-of-a-test"  # of a server on loopback that lives for one test session
 _START_SECONDS = 90
 _ANSWER_SECONDS = 10
 
 
-@dataclass(frozen=True)
 class ControlPlane:
-    """A running API server."""
+    """An API server, which a test may stop and start, with its store; and, once started, the controllers."""
 
-    url: str
-    certificate: Path
+    def __init__(self, work: Path) -> None:
+        self.work = work
+        etcd, peer, port = _free_ports(3)
+        self.url = f"https://127.0.0.1:{port}"
+        self.certificate = work / "certificates" / "apiserver.crt"
+        self._authority = Authority(work)
+        self._numbers = itertools.count()
+        self._programs = folder()
+        self.etcd = self._process("etcd", commands.etcd(work, etcd, peer))
+        self.api_server = self._process("kube-apiserver", commands.api_server(work, etcd, port, self._authority))
+        self._controllers: Process | None = None
+
+    def _process(self, name: str, words: list[str]) -> Process:
+        return Process([str(self._programs / name), *words], self.work / f"{name}.log")
+
+    def start(self) -> None:
+        """Start etcd and the API server; back when they answer. Raises RuntimeError, with the log, if they don't."""
+        (self.work / "tokens.csv").write_text(f'{_TOKEN},administrator,1,"system:masters"\n')
+        key = commands.accounts_key(self.work)
+        if not key.exists():
+            subprocess.run(["openssl", "genrsa", "-out", str(key), "2048"], check=True, capture_output=True)
+        self.etcd.start()
+        self.start_api_server()
+
+    def stop(self) -> None:
+        """Kill all of it; nothing is kept."""
+        for process in (self._controllers, self.api_server, self.etcd):
+            if process is not None:
+                process.stop()
+
+    def start_api_server(self) -> None:
+        """Start it, at the same address as before; back when it answers."""
+        self.api_server.start()
+        self._wait(self._is_ready, self.etcd, self.api_server)
+
+    @contextmanager
+    def outage(self) -> Iterator[None]:
+        """No API server within the block; every connection to it breaks."""
+        self.api_server.stop()
+        try:
+            yield
+        finally:
+            self.start_api_server()
+
+    def start_controllers(self) -> None:
+        """Start kube-controller-manager: garbage collection, namespaces, service accounts, Jobs.
+
+        Install resource definitions first: the garbage collector looks for new ones only every 30 s.
+        """
+        if self._controllers is None:
+            (port,) = _free_ports(1)
+            words = commands.controllers(self.work, self.kubeconfig(), self.certificate, port)
+            self._controllers = self._process("kube-controller-manager", words)
+        self._controllers.start()
+        self._wait(self._has_default_account, self.api_server, self._controllers)
 
     def get(self, path: str, accept: str = "application/json") -> HTTPResponse:
         """What the server answers at `path`. Raises OSError if it doesn't, or refuses."""
@@ -36,75 +92,64 @@ class ControlPlane:
         found: HTTPResponse = urllib.request.urlopen(request, context=context, timeout=_ANSWER_SECONDS)
         return found
 
-    def api(self) -> client.ApiClient:
-        """A client with every right."""
-        settings = client.Configuration(host=self.url)
-        settings.ssl_ca_cert = str(self.certificate)
-        settings.api_key = {"authorization": f"Bearer {_TOKEN}"}
-        return client.ApiClient(settings)
+    def api(self, kubeconfig: Path | None = None) -> client.ApiClient:
+        """A client with every right, or with those of `kubeconfig`."""
+        new_client: Callable[[str], client.ApiClient] = config.new_client_from_config
+        return new_client(str(kubeconfig or self.kubeconfig()))
+
+    def kubeconfig(self, namespace: str = "default") -> Path:
+        """The file by which a program speaks as an administrator."""
+        return self._write({"token": _TOKEN}, namespace)
+
+    def user(self, name: str, groups: tuple[str, ...] = (), namespace: str = "default") -> Path:
+        """The kubeconfig of user `name`, who has a certificate and no rights but those that RBAC gives."""
+        return self._write(self._authority.user(name, groups), namespace)
+
+    def service_account(self, namespace: str, name: str) -> Path:
+        """The kubeconfig of a service account, which must exist; its token is good for an hour."""
+        with self.api() as api:
+            asked: Any = {"spec": {"expirationSeconds": 3600}}
+            answer: Any = client.CoreV1Api(api).create_namespaced_service_account_token(name, namespace, asked)
+        return self._write({"token": answer.status.token}, namespace)
+
+    def _write(self, user: dict[str, str], namespace: str) -> Path:
+        path = self.work / f"kubeconfig-{next(self._numbers)}"
+        return write_kubeconfig(path, self.url, self.certificate, user, namespace)
+
+    def _is_ready(self) -> bool:
+        if not self.certificate.exists():
+            return False
+        with self.get("/readyz") as answer:
+            return bool(answer.status == 200)
+
+    def _has_default_account(self) -> bool:
+        with self.get("/api/v1/namespaces/default/serviceaccounts/default") as answer:
+            return bool(answer.status == 200)
+
+    def _wait(self, condition: Callable[[], bool], *processes: Process) -> None:
+        deadline = time.monotonic() + _START_SECONDS
+        while not _holds(condition):
+            for process in processes:
+                process.check()
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"{processes[-1].command[0]} doesn't start:\n{processes[-1].tail()}")
+            time.sleep(0.05)
 
 
 @contextmanager
 def control_plane(work: Path) -> Iterator[ControlPlane]:
     """An empty cluster with its files under `work`, ready to be asked; ended with the block."""
-    programs = folder()
-    etcd_port, peer_port, port = _free_ports(3)
-    etcd = f"http://127.0.0.1:{etcd_port}"
-    peer = f"http://127.0.0.1:{peer_port}"
-    certificates = work / "certificates"
-    plane = ControlPlane(f"https://127.0.0.1:{port}", certificates / "apiserver.crt")
-    (work / "tokens.csv").write_text(f'{_TOKEN},administrator,1,"system:masters"\n')
-    key = work / "accounts.key"
-    subprocess.run(["openssl", "genrsa", "-out", str(key), "2048"], check=True, capture_output=True)
-    commands = {
-        "etcd": [
-            *("--data-dir", str(work / "etcd"), "--unsafe-no-fsync", "--log-level", "error"),
-            *("--listen-client-urls", etcd, "--advertise-client-urls", etcd),
-            *("--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer),
-            *("--initial-cluster", f"default={peer}"),
-        ],
-        "kube-apiserver": [
-            *("--etcd-servers", etcd, "--bind-address", "127.0.0.1", "--secure-port", str(port)),
-            *("--cert-dir", str(certificates), "--token-auth-file", str(work / "tokens.csv")),
-            *("--authorization-mode", "RBAC", "--service-cluster-ip-range", "10.0.0.0/24"),
-            *("--service-account-issuer", "https://tests", "--service-account-key-file", str(key)),
-            *("--service-account-signing-key-file", str(key), "--disable-admission-plugins", "ServiceAccount"),
-        ],
-    }
-    with ExitStack() as stack:
-        started = {
-            name: stack.enter_context(_process([str(programs / name), *words], work / f"{name}.log"))
-            for name, words in commands.items()
-        }
-        _wait_until_ready(plane, started, work)
+    plane = ControlPlane(work)
+    try:
+        plane.start()
         yield plane
-
-
-@contextmanager
-def _process(command: list[str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
-    with log.open("wb") as output:
-        process = subprocess.Popen(command, stdout=output, stderr=output)
-    try:
-        yield process
     finally:
-        process.kill()  # nothing of it is kept
-        process.wait()
+        plane.stop()
 
 
-def _wait_until_ready(plane: ControlPlane, started: dict[str, subprocess.Popen[bytes]], work: Path) -> None:
-    deadline = time.monotonic() + _START_SECONDS
-    while not (plane.certificate.exists() and _is_ready(plane)):
-        for name, process in started.items():
-            if process.poll() is not None or time.monotonic() > deadline:
-                log = (work / f"{name}.log").read_text(errors="replace")
-                raise RuntimeError(f"{name} doesn't start:\n{log[-3000:]}")
-        time.sleep(0.1)
-
-
-def _is_ready(plane: ControlPlane) -> bool:
+def _holds(condition: Callable[[], bool]) -> bool:
     try:
-        with plane.get("/readyz") as answer:
-            return bool(answer.status == 200)
+        return condition()
     except OSError:
         return False
 
