@@ -1,21 +1,21 @@
 """Install, upgrade and uninstall on a real API server: what is made, what may be done, and what is left."""
 
-import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
 from kubernetes import client
 
 from support.chart_values import MONITORING, RUNTIMES, VARIANTS
-from support.control_plane import ControlPlane, control_plane
-from support.helm import CHART, helm, rendered
+from support.control_plane import control_plane
+from support.helm import CHART, of_kind, rendered
+from support.helm_cluster import HelmCluster, Object
 from support.launched import wait_until
 from support.schemas import monitoring_definitions
 
-Object = tuple[str, str, str]  # resource, namespace, name
+NAMESPACES = ("trainyard", "team-a", "team-b")
 JOB = {
     "apiVersion": "trainyard.dev/v1alpha1",
     "kind": "TrainingJob",
@@ -27,121 +27,55 @@ DEFINITIONS = {
 }
 
 
-class Cluster:
-    """The API server, asked as an administrator, and Helm for it."""
-
-    def __init__(self, plane: ControlPlane, folder: Path) -> None:
-        self.plane = plane
-        self.api = plane.api()
-        settings = self.api.configuration
-        token = settings.api_key["authorization"].removeprefix("Bearer ")
-        server = {"server": settings.host, "certificate-authority": settings.ssl_ca_cert}
-        self.folder = folder
-        self.kubeconfig = folder / "kubeconfig"
-        self.kubeconfig.write_text(
-            yaml.safe_dump(
-                {
-                    "apiVersion": "v1",
-                    "kind": "Config",
-                    "clusters": [{"name": "tests", "cluster": server}],
-                    "users": [{"name": "tests", "user": {"token": token}}],
-                    "contexts": [{"name": "tests", "context": {"cluster": "tests", "user": "tests"}}],
-                    "current-context": "tests",
-                }
-            )
-        )
-
-    def helm(self, verb: str, *words: str, values: dict[str, Any] | None = None, namespace: str = "trainyard") -> str:
-        file = self.folder / "values.yaml"
-        file.write_text(yaml.safe_dump(values or {}))
-        given = ["-f", str(file)] if verb in ("install", "upgrade") else []
-        done = helm(verb, "trainyard", *words, *given, "-n", namespace, "--kubeconfig", str(self.kubeconfig))
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
-
-    def get(self, path: str) -> Any:
-        with self.plane.get(path) as answer:
-            return json.load(answer)
-
-    def objects(self) -> set[Object]:
-        """Everything there is but what the API server makes of itself over time."""
-        versions = ["/api/v1"]
-        versions += [f"/apis/{each['preferredVersion']['groupVersion']}" for each in self.get("/apis")["groups"]]
-        found = set()
-        for version in versions:
-            for resource in self.get(version)["resources"]:
-                name = resource["name"]
-                if "list" not in resource["verbs"] or name in ("events", "leases", "apiservices", "componentstatuses"):
-                    continue
-                for each in self.get(f"{version}/{name}")["items"]:
-                    metadata = each["metadata"]
-                    found.add((name, metadata.get("namespace", ""), metadata["name"]))
-        return found
-
-    def create(self, body: dict[str, Any], **query: str) -> Any:
-        """POST, as an administrator; strict."""
-        group = body["apiVersion"]
-        kind = f"{body['kind'].lower()}s".replace("policys", "policies")
-        namespace = body["metadata"].get("namespace")
-        path = f"/api/{group}" if "/" not in group else f"/apis/{group}"
-        path += f"/namespaces/{namespace}/{kind}" if namespace else f"/{kind}"
-        query = {"fieldValidation": "Strict", **query}
-        return self.api.call_api(
-            *(path, "POST"),
-            query_params=list(query.items()),
-            body=body,
-            auth_settings=["BearerToken"],
-            response_type="object",
-        )
-
-    def may(self, verb: str, group: str, resource: str, namespace: str | None) -> bool:
-        """Whether the operator's account may, by the API server's own word."""
-        resource, _, subresource = resource.partition("/")
-        asked = client.V1ResourceAttributes(
-            verb=verb, group=group, resource=resource, subresource=subresource, namespace=namespace
-        )
-        user = "system:serviceaccount:trainyard:trainyard-operator"
-        review = client.V1SubjectAccessReview(
-            spec=client.V1SubjectAccessReviewSpec(user=user, resource_attributes=asked)
-        )
-        return bool(client.AuthorizationV1Api(self.api).create_subject_access_review(review).status.allowed)
-
-
 @pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HelmCluster]:
     """A cluster with a few namespaces and the Prometheus Operator's definitions."""
     with control_plane(tmp_path_factory.mktemp("control-plane")) as plane:
-        found = Cluster(plane, tmp_path_factory.mktemp("helm"))
+        found = HelmCluster(plane, tmp_path_factory.mktemp("helm"))
         with found.api:
-            for name in ("trainyard", "team-a", "team-b"):
-                found.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
             for definition in monitoring_definitions():
                 found.create(definition)
             wait_until(lambda: "monitoring.coreos.com" in str(found.get("/apis")), "its kinds are known")
+            plane.start_controllers()
+            for name in NAMESPACES:
+                metadata = {"name": name, "labels": {"pod-security.kubernetes.io/enforce": "restricted"}}
+                found.create({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
+            wait_until(
+                lambda: all(("serviceaccounts", name, "default") in found.objects() for name in NAMESPACES),
+                "they are ready",
+            )
             yield found
 
 
 @pytest.fixture
-def empty(cluster: Cluster) -> Iterator[set[Object]]:
+def empty(cluster: HelmCluster) -> Iterator[set[Object]]:
     """What there is before; whatever a test leaves is removed."""
     before = cluster.objects()
     yield before
-    helm("uninstall", "trainyard", "-n", "trainyard", "--ignore-not-found", "--kubeconfig", str(cluster.kubeconfig))
+    cluster.helm("uninstall", "--ignore-not-found")
     extensions = client.ApiextensionsV1Api(cluster.api)
-    for _, _, name in DEFINITIONS & cluster.objects():
+    for name in cluster.definitions():
         extensions.delete_custom_resource_definition(name)
-    wait_until(lambda: not DEFINITIONS & cluster.objects(), "the definitions are gone")
+    wait_until(lambda: not cluster.definitions(), "the definitions are gone")
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_the_api_server_takes_every_object(variant: str, cluster: Cluster, empty: set[Object]) -> None:
+def test_the_api_server_takes_every_object(variant: str, cluster: HelmCluster, empty: set[Object]) -> None:
     values = {key: value for key, value in VARIANTS[variant].items() if key != "runtimes"}
-    taken = [cluster.create(each, dryRun="All") for each in rendered(values)]
-    assert taken
+    objects = rendered(values)
+    pods = [each["spec"] for each in of_kind(objects, "Pod")]
+    pods += [each["spec"]["template"]["spec"] for each in of_kind(objects, "Deployment")]
+    for each in objects:
+        if each["kind"] != "Pod":
+            cluster.create(each, dryRun="All")
+    for spec in pods:  # the namespace enforces the restricted level
+        metadata = {"name": "pod", "namespace": "trainyard"}
+        spec = {**spec, "serviceAccountName": "default"}
+        cluster.create({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}, dryRun="All")
     assert cluster.objects() == empty
 
 
-def test_an_uninstall_leaves_what_was_asked_to_stay_and_nothing_else(cluster: Cluster, empty: set[Object]) -> None:
+def test_an_uninstall_leaves_what_was_asked_to_stay_and_nothing_else(cluster: HelmCluster, empty: set[Object]) -> None:
     values = {"replicas": 2, "runtimes": RUNTIMES, "monitoring": MONITORING}
     cluster.helm("install", str(CHART), values=values)
     assert ("trainingruntimes", "", "a100") in cluster.objects()
@@ -154,15 +88,16 @@ def test_an_uninstall_leaves_what_was_asked_to_stay_and_nothing_else(cluster: Cl
     assert cluster.objects() - empty == {*DEFINITIONS, ("trainingjobs", "team-a", "digits")}
 
 
-def test_without_keep_nothing_is_left(cluster: Cluster, empty: set[Object]) -> None:
+def test_without_keep_nothing_is_left(cluster: HelmCluster, empty: set[Object]) -> None:
     cluster.helm("install", str(CHART), values={"runtimes": RUNTIMES, "crds": {"keep": False}})
     cluster.create({**JOB, "metadata": {"name": "digits", "namespace": "team-a"}})
     cluster.helm("uninstall")
-    wait_until(lambda: cluster.objects() == empty, "the definitions and their objects are gone")
+    wait_until(lambda: not cluster.definitions(), "the definitions are gone, with all their objects")
+    assert cluster.objects() == empty
 
 
 def test_an_upgrade_upgrades_the_definitions_and_touches_no_job(
-    cluster: Cluster, empty: set[Object], tmp_path: Path
+    cluster: HelmCluster, empty: set[Object], tmp_path: Path
 ) -> None:
     older = _older_chart(tmp_path)
     cluster.helm("install", str(older))
@@ -181,8 +116,6 @@ def test_an_upgrade_upgrades_the_definitions_and_touches_no_job(
 
 def _older_chart(folder: Path) -> Path:
     """The chart as it might have been: its TrainingJob prints no columns."""
-    import shutil
-
     copy = Path(shutil.copytree(CHART, folder / "trainyard"))
     file = copy / "files" / "crds" / "trainyard.dev_trainingjobs.yaml"
     definition = yaml.safe_load(file.read_text())
@@ -192,7 +125,7 @@ def _older_chart(folder: Path) -> Path:
     return copy
 
 
-def test_presets_follow_the_values(cluster: Cluster, empty: set[Object]) -> None:
+def test_presets_follow_the_values(cluster: HelmCluster, empty: set[Object]) -> None:
     def uris() -> dict[str, str]:
         items = cluster.get("/apis/trainyard.dev/v1alpha1/trainingruntimes")["items"]
         return {each["metadata"]["name"]: each["spec"]["storage"]["uri"] for each in items}
@@ -208,7 +141,7 @@ def test_presets_follow_the_values(cluster: Cluster, empty: set[Object]) -> None
     assert cluster.objects() - empty == DEFINITIONS
 
 
-def test_a_preset_that_makes_no_sense_is_refused(cluster: Cluster, empty: set[Object]) -> None:
+def test_a_preset_that_makes_no_sense_is_refused(cluster: HelmCluster, empty: set[Object]) -> None:
     cluster.helm("install", str(CHART))
     with pytest.raises(AssertionError, match="imagePullPolicy"):
         cluster.helm(
@@ -216,7 +149,7 @@ def test_a_preset_that_makes_no_sense_is_refused(cluster: Cluster, empty: set[Ob
         )
 
 
-def test_rights_in_all_namespaces(cluster: Cluster, empty: set[Object]) -> None:
+def test_rights_in_all_namespaces(cluster: HelmCluster, empty: set[Object]) -> None:
     cluster.helm("install", str(CHART))
     for namespace in ("team-a", "kube-system"):
         assert cluster.may("create", "", "pods", namespace)
@@ -231,16 +164,44 @@ def test_rights_in_all_namespaces(cluster: Cluster, empty: set[Object]) -> None:
     assert not cluster.may("create", "coordination.k8s.io", "leases", "team-a")
 
 
-def test_rights_in_named_namespaces(cluster: Cluster, empty: set[Object]) -> None:
+def test_rights_of_people(cluster: HelmCluster, empty: set[Object]) -> None:
+    cluster.helm("install", str(CHART))
+    binding = {
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "RoleBinding",
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole"},
+    }
+    for person, role in (("ann", "edit"), ("bob", "view")):
+        subject = {"kind": "User", "name": person, "apiGroup": "rbac.authorization.k8s.io"}
+        metadata = {"name": person, "namespace": "team-a"}
+        cluster.create(
+            {**binding, "metadata": metadata, "roleRef": {**binding["roleRef"], "name": role}, "subjects": [subject]}
+        )
+
+    def may(person: str, verb: str, resource: str, namespace: str = "team-a") -> bool:
+        return cluster.may(verb, "trainyard.dev", resource, namespace, user=person)
+
+    wait_until(lambda: may("ann", "create", "trainingjobs"), "the roles are joined")
+    assert may("ann", "patch", "trainingjobs/scale")
+    assert not may("ann", "patch", "trainingjobs/status")
+    assert not may("ann", "create", "trainingjobs", "team-b")
+    assert may("bob", "get", "trainingjobs")
+    assert not may("bob", "delete", "trainingjobs")
+    roles = client.RbacAuthorizationV1Api(cluster.api)
+    for person in ("ann", "bob"):
+        roles.delete_namespaced_role_binding(person, "team-a")
+
+
+def test_rights_in_named_namespaces(cluster: HelmCluster, empty: set[Object]) -> None:
     for definition in (CHART / "files" / "crds").iterdir():  # as an administrator would
         cluster.create(yaml.safe_load(definition.read_text()))
     before = cluster.objects()
     cluster.helm("install", str(CHART), values=VARIANTS["namespaced"])
-    made = {each for each in cluster.objects() - before if each[0] != "secrets"}  # Helm's record of the release
+    made = [each for each in cluster.objects() - before if each[0] != "ipaddresses"]  # the Service's, by Kubernetes
     assert {namespace for _, namespace, _ in made} == {"trainyard", "team-a", "team-b"}
     assert cluster.may("create", "", "pods", "team-a")
     assert not cluster.may("create", "", "pods", "default")
     assert not cluster.may("list", "", "pods", None)
     assert not cluster.may("list", "", "nodes", None)
     cluster.helm("uninstall")
-    assert cluster.objects() == before
+    assert cluster.objects() - before == set()

@@ -3,25 +3,21 @@
 `python -m support.helm` gets the program, and prints where it is.
 """
 
-import hashlib
-import io
 import os
 import subprocess
 import sys
-import tarfile
 import tempfile
-import urllib.request
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from support import go
+from support.control_plane import release
 
 VERSION = "v3.19.0"
 CHART = Path(__file__).parents[2] / "helm" / "trainyard"
 RELEASES = "https://get.helm.sh"
-_REACH_SECONDS = 10
 
 
 def binary() -> Path:
@@ -44,29 +40,18 @@ def binary() -> Path:
 def download(target: Path, releases: str = RELEASES) -> None:
     """Put the official program at `target`. Raises OSError if it can't be had, ValueError if it is damaged."""
     kind = f"linux-{go.processor()}"
-    url = f"{releases}/helm-{VERSION}-{kind}.tar.gz"
-    archive, expected = _read(url), _read(f"{url}.sha256sum").decode().split()[0]
-    if hashlib.sha256(archive).hexdigest() != expected:
-        raise ValueError(f"{url} is damaged: its SHA-256 isn't {expected}")
-    with tarfile.open(fileobj=io.BytesIO(archive)) as tar, tempfile.TemporaryDirectory(dir=target.parent) as folder:
-        member = tar.extractfile(f"{kind}/helm")
-        assert member is not None
+    name = f"helm-{VERSION}-{kind}.tar.gz"
+    url = f"{releases}/{name}"
+    archive = release.fetch(url, release.listed(f"{url}.sha256sum", name))
+    with tempfile.TemporaryDirectory(dir=target.parent) as folder:
         program = Path(folder, "helm")
-        program.write_bytes(member.read())
-        program.chmod(0o755)
-        program.replace(target)
+        release.write_program(program, release.member(archive, f"{kind}/helm"))
+        program.replace(target)  # by one rename: other test processes may be at it too
 
 
-def _read(url: str) -> bytes:
-    with urllib.request.urlopen(url, timeout=_REACH_SECONDS) as answer:
-        return bytes(answer.read())
-
-
-def helm(*words: str, environment: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+def helm(*words: str) -> subprocess.CompletedProcess[str]:
     """Run it, whatever comes of it."""
-    return subprocess.run(
-        [str(binary()), *words], env={**os.environ, **(environment or {})}, capture_output=True, text=True
-    )
+    return subprocess.run([str(binary()), *words], capture_output=True, text=True)
 
 
 def rendered(
