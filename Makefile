@@ -39,8 +39,8 @@ generate: .venv/.dev ## write the generated files anew: the CRD
 lock: .venv/.dev ## pin the newest dependencies that fit pyproject.toml, with hashes
 	pin() { uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --quiet \
 	  --no-emit-index-url --no-emit-find-links "$$@"; }
-	pin pyproject.toml --extra trainer --extra serve --extra build -o requirements/run.txt
-	pin pyproject.toml --extra trainer --extra serve --extra build --extra dev -c requirements/run.txt -o requirements/dev.txt
+	pin pyproject.toml --extra trainer --extra serve --extra cluster --extra build -o requirements/run.txt
+	pin pyproject.toml --extra trainer --extra serve --extra cluster --extra build --extra dev -c requirements/run.txt -o requirements/dev.txt
 	grep -A99 '^uv==' requirements/dev.txt | awk 'NR==1 || /^ +--hash/ {print; next} {exit}' > requirements/uv.txt
 
 clean: ## remove the virtual environment and caches
