@@ -30,7 +30,7 @@ def kubeconfig(api: client.ApiClient, folder: Path, namespace: str = "default", 
         "contexts": [{"name": "tests", "context": {"cluster": "tests", "user": "somebody", "namespace": namespace}}],
         "current-context": "tests",
     }
-    path = folder / "kubeconfig"
+    path = folder / ".kubeconfig"
     path.write_text(yaml.safe_dump(document))
     return path
 

@@ -27,18 +27,19 @@ class Needs:
         return bool(self.data or self.program)
 
 
-def needs(job: TrainingJob, folder: Path) -> Needs:
-    """What `job`, whose manifest lies in `folder`, takes from this machine.
+def needs(job: TrainingJob, path: Path) -> Needs:
+    """What `job`, whose manifest is `path`, takes from this machine. The manifest itself is no part of its program.
 
     :raises TrainyardError: something it names isn't there, lies outside the folder, or is no program but data
     """
-    folder = folder.resolve()
+    path = path.resolve()
+    folder = path.parent
     script, recipe = job.spec.script, job.spec.recipe
     data = recipe.data if recipe else script.data if script else None
     named = _data_files(data, folder) if data else ()
     program: tuple[str, ...] = ()
     if script and not script.source:
-        program = _program(script, folder, set(named), in_image=job.spec.template.image is not None)
+        program = _program(script, folder, {*named, path.name}, in_image=job.spec.template.image is not None)
     if recipe and ":" in recipe.model.type and not job.spec.template.image:
         raise TrainyardError(
             "a class of your own must be in the image: a recipe's code isn't uploaded",
@@ -81,7 +82,7 @@ def _matching(uri: str, folder: Path) -> list[str]:
     return shown
 
 
-def _program(script: Script, folder: Path, data: set[str], *, in_image: bool) -> tuple[str, ...]:
+def _program(script: Script, folder: Path, left_out: set[str], *, in_image: bool) -> tuple[str, ...]:
     """The files beside the program, and what its command names; () if it's in the image."""
     module = script.command[1] if script.command[0] == "-m" and len(script.command) > 1 else None
     if module:
@@ -101,7 +102,7 @@ def _program(script: Script, folder: Path, data: set[str], *, in_image: bool) ->
     named = [folder / word for word in script.command if (folder / word).is_file()]
     paths = {path for path in [*_below(root), *named] if path.is_relative_to(folder)}
     names = sorted(str(path.relative_to(folder)) for path in paths)
-    chosen = tuple(name for name in names if name not in data)
+    chosen = tuple(name for name in names if name not in left_out)
     _check_size(folder, chosen)
     return chosen
 

@@ -37,7 +37,7 @@ def main(args: argparse.Namespace) -> int:
     job = load_job(path, args.overrides)
     source = read_source(path)
     override(source, args.overrides)
-    wanted = needs(job, path.parent)
+    wanted = needs(job, path)
     with connected(args) as cluster:
         namespace = _namespace(args, cluster, source)
         storage = _storage(cluster, job.spec, args.storage)

@@ -4,7 +4,7 @@ import argparse
 import sys
 import time
 
-from trainyard_api.errors import ExitCode
+from trainyard_api.errors import ExitCode, TrainyardError
 from trainyard_cli.cluster import connection
 from trainyard_cli.cluster.commands import command
 from trainyard_cli.cluster.connection import Object, connected
@@ -16,7 +16,12 @@ def main(args: argparse.Namespace) -> int:
     """Exit code 0 when the goal is reached, 1 when it can't be any more or the time is over."""
     deadline = None if args.timeout is None else time.monotonic() + args.timeout
     with connected(args) as cluster:
-        last = find_job(cluster, args.name)
+        try:
+            last = find_job(cluster, args.name)
+        except TrainyardError as error:
+            if args.goal == "deleted" and error.cause == "NotFound":
+                return _end(args, None, reached=True)
+            raise
         uid, path = last["metadata"]["uid"], connection.jobs(cluster.namespace)
         for found in snapshots(cluster, path, deadline, fieldSelector=f"metadata.name={args.name}"):
             job = found.get(uid)
