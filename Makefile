@@ -48,8 +48,8 @@ generate: .venv/.dev ## write the generated files anew: the CRDs, and the chart'
 lock: .venv/.dev ## pin the newest dependencies that fit pyproject.toml, with hashes
 	pin() { uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --quiet \
 	  --no-emit-index-url --no-emit-find-links "$$@"; }
-	pin pyproject.toml --extra trainer --extra serve --extra build -o requirements/run.txt
-	pin pyproject.toml --extra trainer --extra serve --extra operator --extra build --extra dev -c requirements/run.txt \
+	pin pyproject.toml --extra trainer --extra serve --extra cluster --extra build -o requirements/run.txt
+	pin pyproject.toml --extra trainer --extra serve --extra cluster --extra operator --extra build --extra dev -c requirements/run.txt \
 	  -o requirements/dev.txt
 	# For the images. torch.txt and trainer.txt share no package: each is a layer.
 	pin pyproject.toml --extra operator -c requirements/dev.txt -o requirements/operator.txt
