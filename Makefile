@@ -18,7 +18,7 @@ test: .venv/.dev ## run every test (needs Go for the S3 server and Kubernetes, C
 	PYTHONPATH=tests python -m support.tools go chromium chromedriver curl openssl
 	PYTHONPATH=tests python -m support.s3_server
 	PYTHONPATH=tests python -m support.control_plane.binaries
-	for tool in helm prometheus schemas; do PYTHONPATH=tests python -m support.$$tool; done
+	for tool in helm kube_score kustomize prometheus schemas; do PYTHONPATH=tests python -m support.$$tool; done
 	pytest -n $${TEST_WORKERS:-2} --dist worksteal --cov --cov-report=term:skip-covered $(ARGS)
 
 lint: .venv/.dev ## format check, lint, types, import directions
