@@ -1,4 +1,4 @@
-"""kustomize, which also stands in kubectl and in Flux. `python -m support.kustomize` gets it, and prints where it is."""
+"""kustomize, which is also in kubectl and Flux. `python -m support.kustomize` gets it, and prints where it is."""
 
 import os
 import subprocess
