@@ -1,5 +1,8 @@
 """The S3 server in the cluster. Pods reach it by the name of its Service, the tests by a port of a node."""
 
+import time
+from itertools import count
+
 from harness.cluster import Cluster
 from harness.places import MANIFESTS, NAMESPACE
 from harness.process import step
@@ -26,4 +29,5 @@ def outside(cluster: Cluster) -> S3Server:
     service = cluster.get("-n", NAMESPACE, "service", "s3")
     node = cluster.get("node", cluster.workers()[0])
     address = next(one["address"] for one in node["status"]["addresses"] if one["type"] == "InternalIP")
-    return S3Server(f"http://{address}:{service['spec']['ports'][0]['nodePort']}")
+    endpoint = f"http://{address}:{service['spec']['ports'][0]['nodePort']}"
+    return S3Server(endpoint, _numbers=count(int(time.time())))  # a cluster that was left has older buckets
