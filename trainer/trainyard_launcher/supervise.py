@@ -77,8 +77,8 @@ class Supervisor:
             self._hear_peers()
             if self._interruption.count or self._deadline.passed() or self._wish is Wish.SAVE:
                 self._pass_on()
-            elif hang := self._watch.hung():
-                self._dump_stacks()
+            elif self._wish is Wish.NOTHING and (hang := self._watch.hung()):
+                self._dump_stacks()  # but a node that was frozen itself hears of others first, and that's no hang
             if hang or self._insisted() or self._half_dead() or self._bereft():
                 self._tree.kill()
         self._report(to_the_end=True)
