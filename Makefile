@@ -33,8 +33,9 @@ format: .venv/.dev ## format and mend what can be mended
 bench: .venv/.dev ## run every benchmark; each prints a ratio (half an hour on 2 cores)
 	for bench in bench/[a-z]*.py; do echo "== $$bench"; python "$$bench"; done
 
-generate: .venv/.dev ## write the generated files anew: the CRD
+generate: .venv/.dev ## write the generated files anew: the CRDs, docs/api.md
 	python -m trainyard_api.crd
+	python -m trainyard_api.reference
 
 lock: .venv/.dev ## pin the newest dependencies that fit pyproject.toml, with hashes
 	pin() { uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --quiet \
