@@ -12,20 +12,21 @@ from pydantic.fields import FieldInfo
 
 from trainyard_api.base import Model
 from trainyard_api.job import JobSpec, Metadata, TrainingJob
-from trainyard_api.problems import expected, schema_at
+from trainyard_api.problems import dotted, expected, schema_at
 from trainyard_api.runtime import RuntimeSpec, TrainingRuntime
 from trainyard_api.schema import Schema, structural
+from trainyard_api.source import Location
 from trainyard_api.status import Status
 
 _HEAD = """\
 # API reference
 
-Group `trainyard.dev`, version `v1alpha1`. Generated from `crds/trainyard_api` by `make generate`; edit the types instead.
+Group `trainyard.dev`, version `v1alpha1`. Generated from `crds/trainyard_api` by `make generate`: edit the types.
 
-`kubectl explain tj.spec` says the same on a cluster. Fields with a dash in the column *default* have none: they must be
-given, or may be absent where their meaning says what that means. Durations are whole seconds.
+`kubectl explain tj.spec` says the same on a cluster. A dash for the default: the field may be absent, and its meaning
+says what that means. Durations are whole seconds.
 """
-_PARTS: tuple[tuple[str, str, type[Model], type[Model], tuple[str, ...]], ...] = (
+_PARTS: tuple[tuple[str, str, type[Model], type[Model], Location], ...] = (
     ("TrainingJob: metadata", "A model to be trained.", TrainingJob, Metadata, ("metadata",)),
     ("TrainingJob: spec", "What is asked for. Short name `tj`.", TrainingJob, JobSpec, ("spec",)),
     ("TrainingJob: status", "What the operator has observed.", TrainingJob, Status, ("status",)),
@@ -49,23 +50,25 @@ def text() -> str:
     return "\n".join(parts)
 
 
-def _tables(schema: Schema, model: type[Model], location: tuple[str, ...]) -> Iterator[str]:
+def _tables(schema: Schema, model: type[Model], location: Location) -> Iterator[str]:
     """One table for the model's own fields, then one for each model inside it."""
-    name = ".".join(location)
+    name = dotted(location).replace("[0]", "[]")
     rules = "".join(f"- {rule.message}: {rule.remedy}\n" for rule in model.rules)
     transitions = "".join(f"- {each.message}\n" for each in model.transitions)
     rows = "".join(_row(schema, field, (*location, str(field.alias))) for field in model.model_fields.values())
     yield f"### {name}\n| field | takes | default | meaning |\n|---|---|---|---|\n{rows}"
     if rules:
-        yield f"Refused by the API server and by `trainyard validate`, if\n\n{rules}"
+        yield f"Refused, by the API server and by `trainyard validate`:\n\n{rules}"
     if transitions:
         yield f"On a job that exists:\n\n{transitions}"
     for field in model.model_fields.values():
         if inner := _model_of(field):
-            yield from _tables(schema, inner, (*location, str(field.alias)))
+            below = (*location, str(field.alias))
+            a_list = schema_at(schema, below).get("type") == "array"
+            yield from _tables(schema, inner, (*below, 0) if a_list else below)
 
 
-def _row(schema: Schema, field: FieldInfo, location: tuple[str, ...]) -> str:
+def _row(schema: Schema, field: FieldInfo, location: Location) -> str:
     node = schema_at(schema, location)
     takes = _takes(node)
     meaning = str(node.get("description", ""))
@@ -82,7 +85,9 @@ def _takes(node: Schema) -> str:
 
 
 def _default(field: FieldInfo) -> str:
-    if field.default_factory is not None or field.is_required() or field.default in (None, "", [], {}):
+    if field.is_required():
+        return "required"
+    if field.default_factory is not None or field.default in (None, "", [], {}):
         return "-"
     return f"`{str(field.default).lower() if isinstance(field.default, bool) else field.default}`"
 

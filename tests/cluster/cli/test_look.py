@@ -134,7 +134,7 @@ def test_a_cause_that_no_table_knows(team: Team) -> None:
     team.status("j", "Failed", "LossNotFinite", "the loss is NaN at step 7")
     said = team.command("status", "j").stdout
     assert "Failed (LossNotFinite): the loss is NaN at step 7" in said
-    assert "Next: mend what the message names, then submit it anew; more in `trainyard logs j`" in said
+    assert "Next: mend what the message names, then `trainyard delete j`, and submit it anew; more in " in said
 
 
 def test_a_misspelt_name(team: Team) -> None:
