@@ -68,18 +68,10 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out.startswith("trainyard 0.")
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        [],
-        ["tarin"],
-        ["run"],
-        ["wait", "j", "--timeout", "1d"],
-        ["wait", "j", "--for", "x"],
-        ["run", "a", "--sett", "b"],
-        ["validate"],
-    ],
-)
+WRONG = ["", "tarin", "run", "run a --sett b", "validate", "wait j --timeout 1d", "wait j --for x", "logs j --node -1"]
+
+
+@pytest.mark.parametrize("arguments", [words.split() for words in WRONG], ids=WRONG)
 def test_wrong_arguments_are_invalid_input(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as raised:
         main(arguments)
