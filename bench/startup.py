@@ -1,7 +1,8 @@
 """How soon `trainyard --help`, `validate` and `status` answer, against what no command in Python can save.
 
 That is Python with argparse; for `validate` Python with a YAML reader and pydantic; for `status`, which asks a small
-web server in place of a cluster, Python with the reader of kubeconfigs. All alternate, each a process of its own; medians.
+web server in place of a cluster, Python with the reader of kubeconfigs. All alternate, each a process of its
+own; medians.
 """
 
 import argparse

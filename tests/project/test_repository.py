@@ -46,7 +46,8 @@ def test_every_dependency_has_its_reason_in_the_architecture() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"]
     names = [
-        re.split(r"[\[=<>~]", line)[0] for line in [*project["dependencies"], *extras["trainer"], *extras["serve"]]
+        re.split(r"[\[=<>~]", line)[0]
+        for line in [*project["dependencies"], *extras["trainer"], *extras["serve"], *extras["cluster"]]
     ]
     reasons = (ROOT / "ARCHITECTURE.md").read_text()
     assert [name for name in names if name not in reasons and name != "numpy"] == []
