@@ -41,8 +41,9 @@ format: .venv/.dev ## format and mend what can be mended
 bench: .venv/.dev ## run every benchmark; each prints a ratio (half an hour on 2 cores)
 	for bench in bench/[a-z]*.py; do echo "== $$bench"; python "$$bench"; done
 
-generate: .venv/.dev ## write the generated files anew: CRDs, the chart's copies and dashboards, the kustomize base
+generate: .venv/.dev ## write the generated files anew: CRDs, the chart's copies and dashboards, the kustomize base, docs/api.md
 	python -m trainyard_api.crd
+	python -m trainyard_api.reference
 	cp crds/trainyard.dev_*.yaml helm/trainyard/files/crds/
 	PYTHONPATH=helm python -m dashboards
 	PYTHONPATH=tests python -m support.gitops_base

@@ -92,6 +92,11 @@ def parse_value(text: str) -> Any:
     return None if node is None else _Reader("").read(node).value
 
 
+def parse_documents(text: str) -> list[Any]:
+    """The values of several documents, typed as kubectl types them. :raises yaml.YAMLError, TrainyardError: not YAML"""
+    return [_Reader("").read(node).value for node in yaml.compose_all(text, Loader=_Loader) if node is not None]
+
+
 def _read_text(path: Path) -> str:
     if path.suffix.lower() in DATA:
         remedy = f"`trainyard init {shlex.quote(str(path))} --target COLUMN` writes a manifest for it"

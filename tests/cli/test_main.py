@@ -10,11 +10,25 @@ from types import ModuleType
 import pytest
 
 from trainyard_api.errors import ExitCode, TrainyardError
+from trainyard_cli.cluster.arguments import COMMANDS
 from trainyard_cli.main import main
 
 TRAINYARD = Path(sysconfig.get_path("scripts"), "trainyard")
 EXAMPLE = Path(__file__).parents[2] / "examples/digits/job.yaml"
-HEAVY = {"torch", "numpy", "polars", "boto3", "obstore", "onnx", "onnxruntime", "rich", "plotly", "starlette", "PIL"}
+HEAVY = {
+    "torch",
+    "kubernetes",
+    "numpy",
+    "polars",
+    "boto3",
+    "obstore",
+    "onnx",
+    "onnxruntime",
+    "rich",
+    "plotly",
+    "starlette",
+    "PIL",
+}
 
 
 def imported(*arguments: str) -> set[str]:
@@ -41,7 +55,7 @@ def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="0"):
         main(["--help"])
     said = capsys.readouterr().out
-    for command in ("init", "validate", "run", "report", "predict", "serve"):
+    for command in (*["init", "validate", "run", "report", "predict", "serve", "convert"], *COMMANDS):
         assert f"\n    {command} " in said
         with pytest.raises(SystemExit, match="0"):
             main([command, "--help"])
@@ -54,7 +68,10 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out.startswith("trainyard 0.")
 
 
-@pytest.mark.parametrize("arguments", [[], ["tarin"], ["run"], ["run", "a", "--sett", "b"], ["validate"]])
+WRONG = ["", "tarin", "run", "run a --sett b", "validate", "wait j --timeout 1d", "wait j --for x", "logs j --node -1"]
+
+
+@pytest.mark.parametrize("arguments", [words.split() for words in WRONG], ids=WRONG)
 def test_wrong_arguments_are_invalid_input(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as raised:
         main(arguments)

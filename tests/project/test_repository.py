@@ -56,7 +56,7 @@ def _pins(name: str) -> set[str]:
 def test_every_dependency_has_its_reason_in_the_architecture() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"]
-    shipped = [*project["dependencies"], *extras["trainer"], *extras["serve"], *extras["operator"]]
+    shipped = [*project["dependencies"], *extras["trainer"], *extras["serve"], *extras["operator"], *extras["cluster"]]
     names = [re.split(r"[\[=<>~]", line)[0] for line in shipped]
     reasons = (ROOT / "ARCHITECTURE.md").read_text()
     assert [name for name in names if name not in reasons and name != "numpy"] == []

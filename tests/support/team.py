@@ -1,15 +1,20 @@
 """A namespace of the tests' cluster: what the operator, scheduler and kubelets would do there, done by hand."""
 
+import io
 import itertools
+import os
 from collections.abc import Callable
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import yaml
 from kubernetes import client
 
-from support.commands import Ended, trainyard
+from support.commands import Ended
+from trainyard_cli.main import main
 
 _NUMBERS = itertools.count()
 _MERGE = "application/merge-patch+json"
@@ -52,9 +57,19 @@ class Team:
         """Pods, nodes and events."""
         return client.CoreV1Api(self.api)
 
-    def command(self, *arguments: str, **environ: str) -> Ended:
-        """`trainyard ...` as this person types it, to its end."""
-        return trainyard(*arguments, folder=self.folder, KUBECONFIG=str(self.config), **environ)
+    def command(self, *arguments: str) -> Ended:
+        """`trainyard ...` as this person types it, to its end: in this process, since many are run."""
+        out, err = io.StringIO(), io.StringIO()
+        with (
+            patch.dict(os.environ, {"KUBECONFIG": str(self.config)}),
+            redirect_stdout(out),
+            redirect_stderr(err),
+        ):
+            try:
+                code = main(arguments)
+            except SystemExit as wrong_arguments:
+                code = int(wrong_arguments.code or 0)
+        return Ended(list(arguments), code, out.getvalue(), err.getvalue())
 
     def job(self, name: str, spec: dict[str, Any] | None = None) -> dict[str, Any]:
         """Create a job as somebody would by kubectl."""

@@ -17,10 +17,10 @@ NEXT_STEPS: dict[str, str] = {
     "Running": "follow it: {logs} -f",
     "Restarting": "nothing: it goes on from its newest checkpoint; {logs} tells what happened",
     "Hung": "see where each rank stood, in the log: {logs}",
-    "OutOfMemory": "lower the batch size, or raise spec.template.resources.limits.memory",
-    "UserError": "mend the program: the exception is above, what led to it in {logs}",
-    "StorageDenied": "correct the keys in the secret of spec.storage.credentialsSecret, or what they may do",
-    "DeadlineExceeded": "raise spec.activeDeadlineSeconds and submit it anew: it goes on from its newest checkpoint",
+    "OutOfMemory": "lower the batch size or raise spec.template.resources.limits.memory, then {again}",
+    "UserError": "mend the program ({logs} has the traceback), then {again}",
+    "StorageDenied": "correct the keys in the secret of spec.storage, or what they may do, then {again}",
+    "DeadlineExceeded": "raise spec.activeDeadlineSeconds, then {again}: it goes on from its checkpoint",
     "NodeLost": "nothing: the pod is made anew on another node; kubectl get nodes shows what became of the lost one",
     "Preempted": "nothing: it goes on when there is room again; a higher spec.template.priorityClassName prevents it",
     "PodDeleted": "nothing: the pod is made anew, and the job goes on from its newest checkpoint",
@@ -33,5 +33,6 @@ def next_step(reason: str, phase: str, words: dict[str, str]) -> str:
     """What to do about `reason`; for a cause that the program's launcher named: by the phase."""
     text = NEXT_STEPS.get(reason)
     if text is None:
-        text = "mend what the message names, then submit it anew; more in {logs}" if phase == "Failed" else "{status}"
+        failed = "mend what the message names, then {again}; more in {logs}"
+        text = failed if phase == "Failed" else "see {logs}"
     return text.format_map(words)

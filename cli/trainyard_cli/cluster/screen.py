@@ -10,7 +10,7 @@ from trainyard_cli.cluster.events import event_time
 from trainyard_cli.cluster.jobs import ATTEMPT_LABEL, CONTAINER, index_of, phase_of, status_of
 from trainyard_cli.cluster.pods import state_of
 from trainyard_cli.cluster.reasons import next_step
-from trainyard_cli.cluster.text import bar, columns, since, span
+from trainyard_cli.cluster.text import bar, columns, printable, since, span
 from trainyard_cli.progress import numbers
 
 _LABEL = 12
@@ -28,7 +28,7 @@ def screen(job: Object, pods: list[Object], events: list[Object], words: dict[st
         text += "\nEvents\n" + columns([_event(event) for event in events], indent="  ")
     words = {**words, "model": str((status.get("model") or {}).get("uri") or "MODEL")}
     step = next_step(str(status.get("reason") or "Queued"), phase_of(job), words)
-    return f"{text}\nNext: {step}\n"
+    return printable(f"{text}\nNext: {step}\n")
 
 
 def _headline(job: Object) -> str:

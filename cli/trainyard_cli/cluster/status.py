@@ -21,7 +21,8 @@ def main(args: argparse.Namespace) -> int:
         job = find_job(cluster, args.name)
         pods = pods_of(cluster, args.name)
         events = _events(cluster, job, pods)
-    words = {name: f"`{command(name, args)}`" for name in ("logs", "resume", "status")}
+    words = {name: f"`{command(name, args)}`" for name in ("logs", "resume")}
+    words["again"] = f"`{command('delete', args)}`, and submit it anew"
     sys.stdout.write(screen(job, pods, events, words))
     return ExitCode.OK
 

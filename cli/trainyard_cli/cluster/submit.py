@@ -17,6 +17,7 @@ from trainyard_cli.cluster import connection
 from trainyard_cli.cluster.applying import apply
 from trainyard_cli.cluster.commands import program
 from trainyard_cli.cluster.connection import Cluster, Object, connected
+from trainyard_cli.cluster.jobs import FINISHED, phase_of
 from trainyard_cli.cluster.needs import Needs, needs
 from trainyard_cli.cluster.place import runtime_storage
 from trainyard_cli.cluster.refusals import Refused
@@ -29,6 +30,7 @@ class Applied:
     name: str
     namespace: str
     verb: str
+    ended: str = ""  # phase in which it has ended
 
 
 def main(args: argparse.Namespace) -> int:
@@ -121,7 +123,8 @@ def _applied(cluster: Cluster, manifest: Object, source: Source, path: Path) -> 
     else:
         same = before["metadata"]["resourceVersion"] == metadata["resourceVersion"]
         verb = "unchanged" if same else "changed"
-    return Applied(metadata["name"], metadata["namespace"], verb)
+    phase = phase_of(after)
+    return Applied(metadata["name"], metadata["namespace"], verb, phase if phase in FINISHED else "")
 
 
 def _say(applied: Applied, args: argparse.Namespace) -> None:
@@ -130,5 +133,7 @@ def _say(applied: Applied, args: argparse.Namespace) -> None:
     words += ["--kubeconfig", args.kubeconfig] if args.kubeconfig else []
     named = shlex.join(words)
     sys.stdout.write(f"{applied.namespace}/{applied.name} {applied.verb}\n")
+    if applied.ended:
+        sys.stdout.write(f"  it has ended ({applied.ended}), and doesn't begin again: {program()} delete {named}\n")
     sys.stdout.write(f"  see how it goes:   {program()} status {named}\n")
     sys.stdout.write(f"  follow its logs:   {program()} logs -f {named}\n")

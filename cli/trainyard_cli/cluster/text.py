@@ -1,9 +1,11 @@
 """Plain text: columns, bars and times as kubectl shows them."""
 
+import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
 _BAR = 30
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 def columns(rows: Sequence[Sequence[str]], indent: str = "") -> str:
@@ -27,6 +29,11 @@ def since(time: str | None) -> str:
     except (ValueError, TypeError):
         return ""
     return span(max(0, int(passed)))
+
+
+def printable(text: str) -> str:
+    """Without what would steer a terminal: pods and events may say anything."""
+    return _CONTROL.sub("?", text)
 
 
 def span(seconds: int) -> str:

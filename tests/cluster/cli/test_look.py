@@ -129,12 +129,19 @@ def test_a_change_not_taken_up_yet_is_told(team: Team) -> None:
     assert "(a change of the spec hasn't been taken up yet)" in team.command("status", "j").stdout
 
 
+def test_nothing_that_a_pod_says_steers_the_terminal(team: Team) -> None:
+    team.job("j")
+    team.status("j", "Failed", "UserError", "rank 0: \x1b[2J\x1b]0;owned\x07 \u009b2J")
+    said = team.command("status", "j").stdout
+    assert "rank 0: ?[2J?]0;owned? ?2J" in said
+
+
 def test_a_cause_that_no_table_knows(team: Team) -> None:
     team.job("j")
     team.status("j", "Failed", "LossNotFinite", "the loss is NaN at step 7")
     said = team.command("status", "j").stdout
     assert "Failed (LossNotFinite): the loss is NaN at step 7" in said
-    assert "Next: mend what the message names, then submit it anew; more in `trainyard logs j`" in said
+    assert "Next: mend what the message names, then `trainyard delete j`, and submit it anew; more in " in said
 
 
 def test_a_misspelt_name(team: Team) -> None:

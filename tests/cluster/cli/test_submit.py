@@ -149,6 +149,17 @@ def test_a_program_in_the_image_is_left_there(team: Team) -> None:
     assert "source" not in team.get("job")["spec"]["script"]
 
 
+def test_a_job_that_has_ended_does_not_begin_again(team: Team) -> None:
+    spec = {"storage": {"uri": "s3://b/p"}, "template": {"image": "i"}, "script": {"command": ["/t.py"]}}
+    file = manifest(team.folder, **spec)
+    assert "it has ended" not in team.command("submit", file).stdout
+    team.status("job", "Failed", "UserError")
+    done = team.command("submit", file)
+    said = f"it has ended (Failed), and doesn't begin again: trainyard delete job -n {team.namespace}\n"
+    assert done.returncode == 0
+    assert said in done.stdout
+
+
 def test_a_runtime_says_where(team: Team, s3: S3Server) -> None:
     bucket = s3.bucket()
     name = f"runtime-{team.namespace}"

@@ -1,0 +1,1 @@
+"""Kubeflow's PyTorchJob and TrainJob as TrainingJobs."""
