@@ -59,7 +59,9 @@ class Watch:
         params = {**self._params, "limit": str(_PAGE)}
         while True:
             page = await self._api.get(self._path, params)
-            objects += page.get("items") or []
+            # The objects of a list come without their kind, and would look as if somebody had changed them.
+            kind = {"apiVersion": self.resource.api_version, "kind": self.resource.kind}
+            objects += [{**kind, **each} for each in page.get("items") or []]
             if not page["metadata"].get("continue"):
                 break
             params["continue"] = page["metadata"]["continue"]
