@@ -9,7 +9,7 @@ from trainyard_operator.names import JOB_LABEL
 from trainyard_operator.state import State
 from trainyard_operator.verdict import Verdict, judge, needed, restart_at, up
 
-_MOVING = ("Pending", "Starting", "Restarting", "Suspending")
+MOVING = ("Pending", "Starting", "Restarting", "Suspending")
 
 
 def next_status(state: State) -> Status:
@@ -99,7 +99,7 @@ def _reported(state: State) -> dict[str, object]:
 def _conditions(state: State, verdict: Verdict) -> list[Condition]:
     """Reconciling and Stalled are what kstatus reads; the rest are for `kubectl wait`."""
     true = {
-        "Reconciling": verdict.phase in _MOVING,
+        "Reconciling": verdict.phase in MOVING,
         "Stalled": verdict.phase == "Failed",
         "Running": verdict.phase == "Running" and len(up(state)) >= needed(state),
         "Suspended": verdict.phase == "Suspended",
