@@ -9,7 +9,7 @@ BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 help: ## list these commands
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
 
 run: .venv/.run ## install what is pinned, then train and publish the digits example
 	trainyard run examples/digits/job.yaml
@@ -19,6 +19,13 @@ test: .venv/.dev ## run every test (needs Go for the S3 server and Kubernetes, C
 	PYTHONPATH=tests python -m support.s3_server
 	PYTHONPATH=tests python -m support.control_plane.binaries
 	pytest -n $${TEST_WORKERS:-2} --dist worksteal --cov --cov-report=term:skip-covered $(ARGS)
+
+e2e: .venv/.dev ## run the product on a kind cluster, made and removed by it (KEEP=1 leaves it; wants docker, as root or in its group)
+	export PYTHONPATH=tests:e2e
+	python -m support.tools go openssl
+	trap '[ -n "$${KEEP:-}" ] || python -m harness down' EXIT
+	python -m harness up
+	pytest $(or $(ARGS),e2e)
 
 lint: .venv/.dev ## format check, lint, types, import directions
 	ruff format --check .
@@ -33,14 +40,24 @@ format: .venv/.dev ## format and mend what can be mended
 bench: .venv/.dev ## run every benchmark; each prints a ratio (half an hour on 2 cores)
 	for bench in bench/[a-z]*.py; do echo "== $$bench"; python "$$bench"; done
 
-generate: .venv/.dev ## write the generated files anew: the CRD
+generate: .venv/.dev ## write the generated files anew: the CRDs, and the chart's copies and dashboards
 	python -m trainyard_api.crd
+	cp crds/*.yaml helm/trainyard/files/crds/
+	PYTHONPATH=helm python -m dashboards
 
 lock: .venv/.dev ## pin the newest dependencies that fit pyproject.toml, with hashes
 	pin() { uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --quiet \
 	  --no-emit-index-url --no-emit-find-links "$$@"; }
-	pin pyproject.toml --extra trainer --extra serve --extra build -o requirements/run.txt
-	pin pyproject.toml --extra trainer --extra serve --extra build --extra operator --extra dev -c requirements/run.txt -o requirements/dev.txt
+	pin pyproject.toml --extra trainer --extra serve --extra cluster --extra build -o requirements/run.txt
+	pin pyproject.toml --extra trainer --extra serve --extra cluster --extra operator --extra build --extra dev -c requirements/run.txt \
+	  -o requirements/dev.txt
+	# For the images. torch.txt and trainer.txt share no package: each is a layer.
+	pin pyproject.toml --extra operator -c requirements/dev.txt -o requirements/operator.txt
+	pin - -c requirements/run.txt -o requirements/torch.txt <<< torch
+	pin pyproject.toml --extra trainer --extra serve -c requirements/run.txt -o requirements/trainer.txt \
+	  $$(sed -nE 's/^([a-z0-9._-]+)==.*/--no-emit-package \1/p' requirements/torch.txt)
+	pin - -c requirements/dev.txt -o requirements/image.txt <<< $$'cyclonedx-bom==7.5.0\nhatchling==1.33.0\nuv'
+	pin pyproject.toml --extra payload -c requirements/run.txt -o requirements/payload.txt
 	grep -A99 '^uv==' requirements/dev.txt | awk 'NR==1 || /^ +--hash/ {print; next} {exit}' > requirements/uv.txt
 
 clean: ## remove the virtual environment and caches
@@ -67,4 +84,4 @@ clean: ## remove the virtual environment and caches
 	VIRTUAL_ENV=$(CURDIR)/.venv uv pip install --quiet --require-hashes -r requirements/dev.txt
 	touch $@
 
-.PHONY: help run test lint format bench generate lock clean
+.PHONY: help run test e2e lint format bench generate lock clean

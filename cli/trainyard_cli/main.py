@@ -12,6 +12,8 @@ import traceback
 from collections.abc import Callable, Sequence
 
 from trainyard_api.errors import ExitCode, TrainyardError
+from trainyard_cli.cluster import arguments as cluster
+from trainyard_cli.cluster.commands import program
 
 BROKEN_PIPE = 141  # 128 + SIGPIPE, as shells count
 
@@ -20,7 +22,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the exit code is one of ExitCode, or that of a broken pipe."""
     try:
         args = _parser().parse_args(arguments)
-        code: int = importlib.import_module(f"trainyard_cli.{args.command}").main(args)
+        code: int = importlib.import_module(f"trainyard_cli.{args.module}").main(args)
         sys.stdout.flush()
         return code
     except TrainyardError as error:
@@ -59,7 +61,7 @@ class _Version(argparse.Action):
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="trainyard",
+        prog=program(),
         description="Take a model from raw data to a service, from one manifest.",
         epilog="TRAINYARD_DEBUG=1 shows the traceback of unexpected errors. Exit codes: 0 done, 1 the program failed, "
         "2 the input is wrong, 3 storage or the machine failed, 130 and 143 interrupted after a checkpoint.",
@@ -67,8 +69,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for name, (text, add) in _COMMANDS.items():
-        add(commands.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.", allow_abbrev=False))
+    for name, (text, add, module) in _COMMANDS.items():
+        each = commands.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.", allow_abbrev=False)
+        each.set_defaults(module=module)
+        add(each)
     return parser
 
 
@@ -118,13 +122,19 @@ def _serve(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--port", type=int, default=8080, help="port to listen on; default: 8080")
 
 
-_COMMANDS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None]]] = {
-    "init": ("write a manifest for a data set", _init),
-    "validate": ("check manifests; every problem is shown at once", _validate),
-    "run": ("train, evaluate and publish a model; go on where an earlier run was stopped", _run),
-    "report": ("show how a run went or goes", _report),
-    "predict": ("answer samples with a published model", _predict),
-    "serve": ("serve a published model over HTTP (Open Inference Protocol v2)", _serve),
+def _convert(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("file", metavar="FILE", help="manifests of PyTorchJobs or TrainJobs; - is standard input")
+
+
+_COMMANDS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None], str]] = {
+    "init": ("write a manifest for a data set", _init, "init"),
+    "validate": ("check manifests; every problem is shown at once", _validate, "validate"),
+    "run": ("train, evaluate and publish a model; go on where an earlier run was stopped", _run, "run"),
+    "report": ("show how a run went or goes", _report, "report"),
+    "predict": ("answer samples with a published model", _predict, "predict"),
+    "serve": ("serve a published model over HTTP (Open Inference Protocol v2)", _serve, "serve"),
+    "convert": ("turn Kubeflow's PyTorchJob and TrainJob into TrainingJob", _convert, "convert"),
+    **{name: (text, add, f"cluster.{module}") for name, (text, add, module) in cluster.COMMANDS.items()},
 }
 
 

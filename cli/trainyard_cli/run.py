@@ -17,8 +17,9 @@ from trainyard_api.manifest import load_job, resolve_job
 from trainyard_api.resolve import asked_processes
 from trainyard_api.template import PodTemplate
 from trainyard_cli.display import Display, plain_console
-from trainyard_launcher.launch import Outcome, launch
+from trainyard_launcher.launch import launch
 from trainyard_launcher.stages import REPORT
+from trainyard_launcher.work import Outcome
 from trainyard_storage import Store
 
 

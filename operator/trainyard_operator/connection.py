@@ -10,6 +10,7 @@ import kopf
 from trainyard_api.errors import ExitCode, TrainyardError
 from trainyard_operator.api import TokenFile
 
+_KEEP_SECONDS = 60.0  # the API server itself closes idle connections after 90
 _TOKEN = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
 
 
@@ -57,6 +58,6 @@ def connect() -> Connection:
     return Connection(
         server=info.server,
         _headers={} if rotated else info.as_http_headers(),
-        _connector=aiohttp.TCPConnector(limit=0, ssl=context),
+        _connector=aiohttp.TCPConnector(limit=0, ssl=context, keepalive_timeout=_KEEP_SECONDS),
         _middlewares=(TokenFile(_TOKEN),) if rotated else (),
     )

@@ -18,15 +18,16 @@ from trainyard_operator.api import CONFIG_MAPS, PODS, SERVICES
 from trainyard_operator.children import preset_snapshot
 from trainyard_operator.index import Index, Object
 from trainyard_operator.names import Key, group_name, owner_uid, pod_name
-from trainyard_operator.pod import plain, read_pod
+from trainyard_operator.pod import Pod, Wait, plain, read_pod
 from trainyard_operator.state import State, Trouble
 
 
 class Observer:
     """Puts together what is known of a job. What is expensive to read is read once per change."""
 
-    def __init__(self, index: Index) -> None:
+    def __init__(self, index: Index, explanations: Mapping[str, Wait]) -> None:
         self._index = index
+        self._explanations = explanations  # why a pod is slow to start, by its UID
         self._read: dict[Key, tuple[Any, State]] = {}
         self.refusals: dict[Key, dict[str, Trouble]] = {}
         self.reports: dict[Key, dict[str, NodeReport]] = {}  # by the pod's UID
@@ -43,7 +44,7 @@ class Observer:
             return None
         uid = raw["metadata"]["uid"]
         pods = [
-            read_pod(each)
+            self._explained(read_pod(each))
             for name, each in self._index.children(PODS, key).items()
             if owner_uid(each) == uid and name.startswith(pod_name(key.name, 0)[:-1])
         ]
@@ -63,6 +64,10 @@ class Observer:
             refusals=dict(self.refusals.get(key, {})),
             reports=reports,
         )
+
+    def _explained(self, pod: Pod) -> Pod:
+        wait = self._explanations.get(pod.uid)
+        return replace(pod, wait=wait) if wait and pod.wait and pod.wait.reason == "Starting" else pod
 
     def _own(self, resource: Any, key: Key, uid: str) -> Object | None:
         found = self._index.children(resource, key).get(group_name(key.name))

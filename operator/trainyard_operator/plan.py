@@ -66,10 +66,9 @@ def plan(state: State, status: Status, image: str) -> Plan:
         return Plan([_delete(each) for each in state.pods.values() if not each.deleting] + _forced(state))
     if state.resolved is None or (state.trouble and not state.pods):
         return Plan([])
-    actions: list[Action] = [*_group(state), *_gone(state, status)]
-    if not state.succeeded:
-        actions += _pods(state, status, image)
-    return Plan(actions, _again(state, status))
+    # Pods first: the kubelet waits for the ConfigMap, and schedulers take longer than the Service does.
+    pods = [] if state.succeeded else _pods(state, status, image)
+    return Plan([*pods, *_group(state), *_gone(state, status)], _again(state, status))
 
 
 def _group(state: State) -> list[Action]:

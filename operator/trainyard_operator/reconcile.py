@@ -9,6 +9,7 @@ from trainyard_operator import clock
 from trainyard_operator.api import JOBS, UNREACHABLE, Api, ApiError
 from trainyard_operator.events import Recorder
 from trainyard_operator.execute import Executor
+from trainyard_operator.explain import Explainer
 from trainyard_operator.index import Index
 from trainyard_operator.metrics import Metrics
 from trainyard_operator.names import Key
@@ -36,7 +37,8 @@ class Reconciler:
         self._image = image
         self._executor = Executor(api, index)
         self._recorder = Recorder(api)
-        self.observer = Observer(index)
+        self._explainer = Explainer(api)
+        self.observer = Observer(index, self._explainer.found)
         self._written: dict[Key, float] = {}  # when a status was written last
         self._starting: dict[Key, float] = {}  # since when there is news of a start that goes as it should
 
@@ -83,7 +85,8 @@ class Reconciler:
             state = after
             status = next_status(state)
         wait = await self._write_if_due(state, status)
-        again = [each for each in (todo.again, wait, _REFUSED_SECONDS if refused else None) if each is not None]
+        slow = await self._explainer.explain(state)
+        again = [each for each in (todo.again, wait, slow, _REFUSED_SECONDS if refused else None) if each is not None]
         return min(again, default=None)
 
     async def _act(self, state: State, todo: Plan) -> bool:

@@ -57,11 +57,10 @@ class Watch:
     async def _list(self) -> str:
         objects: list[dict[str, Any]] = []
         params = {**self._params, "limit": str(_PAGE)}
+        kind = {"apiVersion": self.resource.api_version, "kind": self.resource.kind}
         while True:
             page = await self._api.get(self._path, params)
-            # The objects of a list come without their kind, and would look as if somebody had changed them.
-            kind = {"apiVersion": self.resource.api_version, "kind": self.resource.kind}
-            objects += [{**kind, **each} for each in page.get("items") or []]
+            objects += [{**kind, **item} for item in page.get("items") or []]  # a list says it once for all
             if not page["metadata"].get("continue"):
                 break
             params["continue"] = page["metadata"]["continue"]

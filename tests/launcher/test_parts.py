@@ -14,10 +14,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from support.launched import wait_until
-from trainyard_api.documents import Fault, ResolvedJob
+from trainyard_api.documents import Fault, NodeReport, ResolvedJob
 from trainyard_api.errors import ExitCode, TrainyardError
+from trainyard_launcher.account import report_text
 from trainyard_launcher.attempts import begin_attempt, only_one
-from trainyard_launcher.faults import diagnose, exit_code, retry_may_help, termination_text
+from trainyard_launcher.faults import diagnose, exit_code, retry_may_help
 from trainyard_launcher.hang import HangWatch
 from trainyard_launcher.identity import run_digest
 from trainyard_launcher.processes import Tree, is_alive
@@ -30,7 +31,7 @@ from trainyard_launcher.runtime import (
     write_fault,
     write_pid,
 )
-from trainyard_launcher.torchrun import failures, torchrun_command
+from trainyard_launcher.torchrun import Place, failures, torchrun_command
 from trainyard_storage import open_store
 
 SUMMARY = """
@@ -65,9 +66,11 @@ def job_in(folder: Path, *arguments: str, nodes: int = 1) -> ResolvedJob:
     )
 )
 def test_a_termination_message_fits_and_can_be_read(fault: Fault) -> None:
-    text = termination_text(fault)
+    text = report_text(NodeReport(fault=fault, waiting="x" * 9000), 4096)
     assert len(text.encode()) <= 4096
-    assert Fault.model_validate_json(text).cause == fault.cause
+    said = NodeReport.model_validate_json(text).fault
+    assert said is not None
+    assert said.cause == fault.cause
 
 
 def test_attempts_are_numbered_once_each(tmp_path: Path) -> None:
@@ -241,12 +244,11 @@ def test_out_of_memory_names_what_helps_there(stage: str, remedy: str, tmp_path:
     assert remedy in fault.remedy
 
 
-def test_nodes_meet_at_node_0(tmp_path: Path) -> None:
-    for index, host in ((0, "true"), (1, "false")):
-        environ = {"TRAINYARD_NODE_INDEX": str(index), "TRAINYARD_RENDEZVOUS_HOST": "job-0.job"}
-        command = torchrun_command(job_in(tmp_path, nodes=2), ["x.py"], environ)
-        assert "--rdzv-endpoint=job-0.job:29400" in command
-        assert any(f"is_host={host}" in part for part in command)
+def test_a_node_has_the_rank_that_node_0_gave_it(tmp_path: Path) -> None:
+    command = torchrun_command(job_in(tmp_path, nodes=3), ["x.py"], 7, Place(2, 3, "10.0.0.1", 4711))
+    assert {"--rdzv-endpoint=10.0.0.1:4711", "--node-rank=2", "--nnodes=3", "--rdzv-id=u-7"} < set(command)
+    command = torchrun_command(job_in(tmp_path, nodes=3), ["x.py"], 7, Place(2, 3, "fd00::1", 4711))
+    assert "--rdzv-endpoint=[fd00::1]:4711" in command
 
 
 def test_a_tree_is_killed_with_its_detached_grandchildren(tmp_path: Path) -> None:

@@ -1,55 +1,24 @@
 """What Prometheus is told of a real run while it trains: by the command, over HTTP, read by Prometheus' own parser."""
 
 import contextlib
-import os
-import signal
-import subprocess
 import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
-from support.commands import TRAINYARD, write_job
 from support.images import write_images
-from support.launched import end_of, wait_until, with_no_fuss
-from trainyard_launcher.runtime import read_metrics_port
+from support.launched import wait_until
+from support.running import metrics_port, running
 
 BAD = 3
 
 
-@contextmanager
-def running(folder: Path, **spec: Any) -> Iterator[subprocess.Popen[str]]:
-    """`trainyard run`, stopped at the end of the block."""
-    environ = {**os.environ, "OMP_NUM_THREADS": "1", "XDG_CACHE_HOME": str(folder / "cache")}
-    process = subprocess.Popen(
-        [TRAINYARD, "run", str(write_job(folder, **spec))],
-        cwd=folder,
-        env={**environ, "TRAINYARD_METRICS_PORT": "0"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        yield process
-        process.send_signal(signal.SIGTERM)
-        ended = end_of(process)
-        assert ended.code == 143, ended.out + ended.err
-    finally:
-        with_no_fuss(process.pid)
-
-
 def scrape(folder: Path) -> dict[str, Metric]:
     """Metric families by name; none while nobody answers yet."""
-    for runtime in (folder / "cache" / "trainyard" / "runtime").glob("*"):
-        port = read_metrics_port(runtime)
-        with contextlib.suppress(OSError):
-            told = (
-                urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=60).read().decode() if port else ""
-            )
+    with contextlib.suppress(OSError):
+        if port := metrics_port(folder):
+            told = urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=60).read().decode()
             return {family.name: family for family in text_string_to_metric_families(told)}
     return {}
 

@@ -122,6 +122,26 @@ def test_why_a_pod_does_not_run_is_said_in_its_own_words(space: Namespace) -> No
     space.run_all("digits")
 
 
+def test_a_volume_that_cannot_be_mounted_is_told_by_its_event(space: Namespace) -> None:
+    space.create("digits", nodes=1)
+    pod = space.created("digits", 1)["digits-0"]
+    space.bind("digits-0")
+    space.pod_status("digits-0", startTime="2026-01-01T00:00:00Z")
+    said = 'MountVolume.SetUp failed for volume "keys" : secret "keys" not found'
+    event = {
+        "metadata": {"name": "digits-0.mount"},
+        "involvedObject": {"kind": "Pod", "name": "digits-0", "namespace": space.name, "uid": pod["metadata"]["uid"]},
+        "type": "Warning",
+        "reason": "FailedMount",
+        "message": said,
+        "lastTimestamp": now(),
+    }
+    space.call("POST", f"/api/v1/namespaces/{space.name}/events", event)
+    assert said in space.when("digits", reason="MissingConfig")["message"]
+    space.run("digits-0")
+    space.when("digits", phase="Running")
+
+
 def test_a_gated_pod_is_waited_for(space: Namespace) -> None:
     labels = {"kueue.x-k8s.io/queue-name": "gpus"}
     from support.cluster import job

@@ -20,10 +20,13 @@ def names(listing: SourceListing) -> list[str]:
     return [file.key for file in listing.files]
 
 
+RESULT = "runs/default/job/0123456789ab/x.csv"
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    for name in ("b.csv", "a.csv", "sub/c.csv", "notes.txt", ".hidden.csv", "_SUCCESS.csv", "runs/x.csv"):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
+    for name in ("b.csv", "a.csv", "sub/c.csv", "notes.txt", ".hidden.csv", "_SUCCESS.csv", RESULT):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text("x,y\n1,2\n")
     return tmp_path
 
@@ -98,9 +101,16 @@ def test_of_a_bucket(s3: S3Server) -> None:
         listed(f"{s3.missing_bucket()}/data/*.csv")
 
 
+def test_data_may_lie_beside_the_results(folder: Path) -> None:
+    """`trainyard submit` puts a manifest's data under storage.uri."""
+    (folder / "runs" / "uploaded.csv").write_text("x\n1\n")
+    for place in ("runs", "runs/uploaded.csv", "runs/*.csv", "runs/**"):
+        assert names(listed(folder / place, str(folder / "runs"))) == ["uploaded.csv"]
+
+
 def test_results_and_hidden_files_are_no_data_and_the_error_says_so(folder: Path) -> None:
-    with pytest.raises(TrainyardError, match=r"lies under storage\.uri") as caught:
-        listed(folder / "runs", str(folder))
+    with pytest.raises(TrainyardError, match=r"results of a run under storage\.uri") as caught:
+        listed(folder / "runs", str(folder / "runs"))
     assert "Did you mean" not in str(caught.value)
     with pytest.raises(TrainyardError, match="only hidden files"):
         listed(folder / "_SUCCESS.csv")

@@ -1,14 +1,17 @@
-"""Go, to build the S3 server of the tests: the machine's own, or a newer one that it fetches as a module."""
+"""Go, to build programs that the tests need: the machine's own, or a newer one that it fetches as a module."""
 
+import os
 import platform
 import re
 import shutil
 import subprocess
+import tempfile
 from pathlib import Path
 
 INSTALL = "sudo apt-get install golang-go"
 _NEEDED = (1, 24)
 _TOOLCHAIN = "golang.org/toolchain@v0.0.1-go1.24.13.linux-"
+CACHE = Path.home() / ".cache" / "trainyard" / "bin"
 _PROCESSORS = {"x86_64": "amd64", "aarch64": "arm64"}
 
 
@@ -16,8 +19,32 @@ def command() -> str:
     """Path of a `go` that is new enough. Raises RuntimeError, naming what to install, if there is none."""
     found = shutil.which("go")
     if found is None:
-        raise RuntimeError(f"Go (builds the S3 server of the tests): {INSTALL}")
+        raise RuntimeError(f"Go (builds programs that the tests need): {INSTALL}")
     return found if _version(found) >= _NEEDED else _newer(found)
+
+
+def installed(package: str, version: str) -> Path:
+    """The program of `package` at `version`, from the cache, built first if need be.
+
+    Raises RuntimeError, naming what to install, if it can't be built.
+    """
+    name = package.rpartition("/")[2]
+    cached = CACHE / f"{name}-{version}"
+    if cached.exists():
+        return cached
+    builder = command()
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=CACHE) as folder:
+        build = subprocess.run(
+            [builder, "install", f"{package}@{version}"],
+            env={**os.environ, "GOBIN": folder, "CGO_ENABLED": "0"},
+            capture_output=True,
+            text=True,
+        )
+        if build.returncode:
+            raise RuntimeError(f"Go could not build {package}@{version}:\n{build.stderr}")
+        (Path(folder) / name).replace(cached)  # by one rename: other test processes may be building it too
+    return cached
 
 
 def processor() -> str:

@@ -93,8 +93,8 @@ class ScriptJob:
         return folder
 
     def termination(self) -> dict[str, Any]:
-        """The termination message."""
-        found: dict[str, Any] = json.loads((self.folder / "termination.json").read_text())
+        """The fault in the termination message."""
+        found: dict[str, Any] = json.loads((self.folder / "termination.json").read_text())["fault"]
         return found
 
 

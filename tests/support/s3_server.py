@@ -11,7 +11,6 @@ import socket
 import ssl
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -23,8 +22,7 @@ from support import go
 from support.certificates import Certificates
 
 VERSION = "v1.8.0"
-_PACKAGE = f"github.com/versity/versitygw/cmd/versitygw@{VERSION}"
-_CACHE = Path.home() / ".cache" / "trainyard" / "bin"
+_PACKAGE = "github.com/versity/versitygw/cmd/versitygw"
 _ACCESS_KEY = "trainyard-tests"
 _SECRET_KEY = "not-a-secret"  # of a server on loopback that lives for one test session
 
@@ -36,22 +34,7 @@ def binary() -> Path:
     """
     if named := os.environ.get("TRAINYARD_VERSITYGW"):
         return Path(named)
-    cached = _CACHE / f"versitygw-{VERSION}"
-    if cached.exists():
-        return cached
-    builder = go.command()
-    _CACHE.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=_CACHE) as folder:
-        build = subprocess.run(
-            [builder, "install", _PACKAGE],
-            env={**os.environ, "GOBIN": folder, "CGO_ENABLED": "0"},
-            capture_output=True,
-            text=True,
-        )
-        if build.returncode:
-            raise RuntimeError(f"Go could not build {_PACKAGE}:\n{build.stderr}")
-        (Path(folder) / "versitygw").replace(cached)  # by one rename: other test processes may be building it too
-    return cached
+    return go.installed(_PACKAGE, VERSION)
 
 
 @dataclass

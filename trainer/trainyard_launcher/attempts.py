@@ -12,11 +12,18 @@ from trainyard_api.errors import ExitCode, TrainyardError
 from trainyard_storage import Store
 
 
-def begin_attempt(store: Store) -> int:
-    """Take the next number, by writing `attempts/<n>`; whoever else wants the same one gets the next."""
+def begin_attempt(store: Store, after: int | None = None) -> int:
+    """Take the next number, by writing `attempts/<n>`; whoever else wants the same one gets the next.
+
+    `after`: the number that the caller had before, if any. Raises TrainyardError if somebody else has had one since:
+    then the caller has been replaced while it was out of reach, and must not take the run back.
+    """
     names = [info.key.rpartition("/")[2] for info in store.list("attempts/")]
     # A killed preflight leaves its own file there.
-    attempt = max((int(name) for name in names if name.isdecimal()), default=0) + 1
+    newest = max((int(name) for name in names if name.isdecimal()), default=0)
+    if after is not None and newest > after:
+        raise replaced(store.uri)
+    attempt = newest + 1
     who = {"host": platform.node(), "pid": os.getpid(), "time": datetime.now(UTC).isoformat(timespec="seconds")}
     while True:
         try:
@@ -25,6 +32,17 @@ def begin_attempt(store: Store) -> int:
             attempt += 1
         else:
             return attempt
+
+
+def replaced(where: str) -> TrainyardError:
+    """Another launcher has taken this one's place."""
+    return TrainyardError(
+        "Another launcher has taken over the work of this one.",
+        where,
+        "Nothing: the other goes on. This one was out of reach, and ends.",
+        ExitCode.INFRASTRUCTURE,
+        "Fenced",
+    )
 
 
 @contextmanager

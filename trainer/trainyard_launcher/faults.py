@@ -1,7 +1,5 @@
-"""Why a stage ended, in one plain sentence; whether trying again may help; and the termination message."""
+"""Why a stage ended, in one plain sentence, and whether trying again may help."""
 
-import json
-import os
 import signal
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,7 +8,7 @@ from trainyard_api.documents import Fault, ResolvedJob
 from trainyard_api.errors import ExitCode
 from trainyard_launcher.logs import last_lines, tail
 from trainyard_launcher.rank import OUT_OF_MEMORY, PEER_LOST, TERMINATED, rank_log
-from trainyard_launcher.runtime import read_faults, write_atomically
+from trainyard_launcher.runtime import read_faults
 from trainyard_launcher.torchrun import RankEnd, failures
 
 DEADLINE_EXCEEDED = "DeadlineExceeded"
@@ -19,8 +17,8 @@ KILLED = "Killed"
 # A program that can't be read, or lacks a module, lacks it the next time too; so does a loss that is a pure function
 # of data, seed and settings.
 _INCURABLE_CAUSES = {"LossNotFinite", DEADLINE_EXCEEDED}
+_NCCL_PEER_LOST = ("remote process exited", "ncclRemoteError")
 _INCURABLE_EXCEPTIONS = ("SyntaxError", "IndentationError", "TabError", "ImportError", "ModuleNotFoundError")
-_TERMINATION_BYTES = 4096
 
 
 def diagnose(
@@ -43,7 +41,7 @@ def diagnose(
     if own:
         fault = own[0]
     elif end.exit_code < 0:
-        fault = _killed(job, end, oom_kills)
+        fault = _killed(end, oom_kills, rank_log(runtime, stage, end.rank))
     elif faults:
         fault = faults[0]
     else:
@@ -59,6 +57,15 @@ def failed_to_stop(job: ResolvedJob, runtime: Path, stage: str) -> Fault | None:
     """
     fault = next((fault for fault in read_faults(runtime) if fault.cause not in (TERMINATED, PEER_LOST)), None)
     return fault and _completed(fault, job, runtime, stage)
+
+
+def bereft(job: ResolvedJob, runtime: Path, stage: str) -> Fault:
+    """The fault of an attempt whose end other nodes wanted: what a rank here says went wrong, else the loss of them."""
+    if own := failed_to_stop(job, runtime, stage):
+        return own
+    stopped = any(fault.cause == TERMINATED for fault in read_faults(runtime))
+    what = "Nodes come or go." if stopped else "Another node of this job has ended or is silent."
+    return Fault(cause=TERMINATED if stopped else PEER_LOST, message=what, exitCode=ExitCode.INFRASTRUCTURE)
 
 
 def hung(job: ResolvedJob, runtime: Path, stage: str, sentence: str, rank: int | None) -> Fault:
@@ -111,31 +118,6 @@ def oom_kills() -> int:
     return int(counts.get("oom_kill", 0))
 
 
-def write_termination(fault: Fault, runtime: Path) -> None:
-    """Leave the fault where Kubernetes looks for it, or in the runtime folder: JSON of at most 4 KiB."""
-    text = termination_text(fault)
-    for path in (os.environ.get("TRAINYARD_TERMINATION_LOG"), "/dev/termination-log"):
-        if path and (Path(path).exists() or path != "/dev/termination-log"):
-            try:
-                Path(path).write_text(text)
-                return
-            except OSError:
-                continue
-    write_atomically(runtime / "termination.json", text)
-
-
-def termination_text(fault: Fault, limit: int = _TERMINATION_BYTES) -> str:
-    """The fault as JSON of at most `limit` bytes: its last lines go first, then its longest texts are cut."""
-    document = fault.model_dump(mode="json")
-    while len(text := json.dumps(document, ensure_ascii=False).encode()) > limit:
-        if document["lastLines"]:
-            document["lastLines"] = document["lastLines"][1:]
-            continue
-        longest = max(("message", "exception", "where", "remedy"), key=lambda key: len(document[key] or ""))
-        document[longest] = document[longest][: len(document[longest]) * 3 // 4]
-    return text.decode()
-
-
 def _completed(fault: Fault, job: ResolvedJob, runtime: Path, stage: str) -> Fault:
     update: dict[str, object] = {
         "last_lines": fault.last_lines or last_lines(rank_log(runtime, stage, fault.rank or 0))
@@ -145,11 +127,14 @@ def _completed(fault: Fault, job: ResolvedJob, runtime: Path, stage: str) -> Fau
     return fault.model_copy(update=update)
 
 
-def _killed(job: ResolvedJob, end: RankEnd, oom_kills: int) -> Fault:
+def _killed(end: RankEnd, oom_kills: int, log: Path) -> Fault:
     name = signal.Signals(-end.exit_code).name
     if end.exit_code == -signal.SIGKILL and oom_kills:
         what = f"Rank {end.rank} was killed by the system: it ran out of memory."
         return Fault(cause=OUT_OF_MEMORY, message=what, rank=end.rank, exitCode=end.exit_code)
+    if end.exit_code == -signal.SIGABRT and any(words in tail(log) for words in _NCCL_PEER_LOST):
+        what = f"Rank {end.rank} was ended by NCCL: another process of this job is gone."
+        return Fault(cause=PEER_LOST, message=what, rank=end.rank, exitCode=ExitCode.INFRASTRUCTURE)
     by = " from outside" if end.exit_code == -signal.SIGKILL else ""
     what = f"Rank {end.rank} was killed{by} ({name})."
     return Fault(cause=KILLED, message=what, rank=end.rank, exitCode=end.exit_code)

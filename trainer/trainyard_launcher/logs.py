@@ -50,12 +50,16 @@ def tail(path: Path) -> str:
         return ""
 
 
-def upload_logs(store: Store, folder: Path, attempt: int) -> str | None:
-    """Copy every log to logs/<attempt>/. Returns what went wrong, if anything: it must not hide how the job ended."""
+def upload_logs(store: Store, folder: Path, attempt: int, node: int = 0) -> str | None:
+    """Copy every log to logs/<attempt>/. Returns what went wrong, if anything: it must not hide how the job ended.
+
+    Logs of ranks have names of their own; those of other nodes' agents get the node's number.
+    """
     try:
         for path in sorted(folder.glob("*.log")):
             if path.stat().st_size:
-                store.upload(path, f"logs/{attempt:05d}/{path.name}")
+                name = path.name if "-rank-" in path.name or not node else f"{path.stem}-node-{node:05d}.log"
+                store.upload(path, f"logs/{attempt:05d}/{name}")
     except (TrainyardError, OSError) as error:
         return f"The logs can't be copied to storage: {error}"
     return None

@@ -1,5 +1,6 @@
 """What the launcher tells whoever watches it."""
 
+from trainyard_api.documents import Fault
 from trainyard_api.status import Progress
 
 
@@ -20,3 +21,12 @@ class Observer:
 
     def notice(self, text: str) -> None:
         """Something that a person should know, in one line."""
+
+    def waiting(self, text: str) -> None:
+        """What it waits for, in plain words; empty: nothing any more."""
+
+    def heartbeats(self) -> None:
+        """The program has sent its first heartbeat: from now on a hang is noticed."""
+
+    def fault(self, fault: Fault | None, restarts: int) -> None:
+        """Why an attempt ended, if it did; and how many restarts there were after faults of the program."""

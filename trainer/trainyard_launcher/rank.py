@@ -22,6 +22,7 @@ from trainyard_launcher.runtime import forget_pid, runtime_from_environment, wri
 OUT_OF_MEMORY = "OutOfMemory"
 TERMINATED = "Terminated"
 PEER_LOST = "PeerLost"  # what a rank says when another is gone: never the cause by itself
+_NO_PEER_WORDS = ("Connection closed by peer", "Connection reset by peer", "Broken pipe", "Connection refused", "gloo/")
 _MEMORY_WORDS = ("out of memory", "can't allocate memory", "Cannot allocate memory")
 
 
@@ -136,15 +137,27 @@ def _fault_of_exception(error: BaseException, cause: str) -> Fault:
     name = type(error).__name__
     text = f"{name}: {error}"
     frames = traceback.extract_tb(_without_our_frames(error).__traceback__)
-    out_of_memory = isinstance(error, MemoryError) or any(words in text for words in _MEMORY_WORDS)
+    exit_code = ExitCode.FAILED
+    if isinstance(error, MemoryError) or any(words in text for words in _MEMORY_WORDS):
+        cause = OUT_OF_MEMORY
+    elif int(os.environ.get("WORLD_SIZE", "1")) > 1 and lost_peer(error):
+        cause, exit_code = PEER_LOST, ExitCode.INFRASTRUCTURE
     return Fault(
-        cause=OUT_OF_MEMORY if out_of_memory else cause,
+        cause=cause,
         message=text.splitlines()[0],
         rank=own_rank(),
-        exitCode=ExitCode.FAILED,
+        exitCode=exit_code,
         exception=text,
         where=f"{frames[-1].filename}:{frames[-1].lineno}" if frames else "",
     )
+
+
+def lost_peer(error: BaseException) -> bool:
+    """Whether `error` is torch.distributed's way of saying that another process is gone. No torch is imported."""
+    kinds = {f"{kind.__module__}.{kind.__qualname__}" for kind in type(error).__mro__}
+    if "torch.distributed.DistError" in kinds:
+        return True
+    return isinstance(error, RuntimeError) and any(words in str(error) for words in _NO_PEER_WORDS)
 
 
 def _without_our_frames(error: BaseException) -> BaseException:

@@ -11,16 +11,17 @@ import signal
 import struct
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 
 from pydantic import ValidationError
 
 from trainyard_api.documents import Fault
-from trainyard_api.status import Progress
+from trainyard_api.status import CheckpointStatus, Progress
 
 PROGRESS = "progress.json"
+CHECKPOINT = "checkpoint.json"
 METRICS_PORT = "metrics-port"
 _NOTICES = "notices"
 _HEARTBEAT = "heartbeat-"
@@ -84,6 +85,23 @@ def read_progress(runtime: Path) -> Progress | None:
     """What was said last; None if nothing was, or it can't be read."""
     try:
         return Progress.model_validate_json((runtime / PROGRESS).read_bytes())
+    except (OSError, ValidationError):
+        return None
+
+
+def write_checkpoint(runtime: Path, checkpoint: CheckpointStatus) -> None:
+    """Say which checkpoint is the newest; rank 0 does, when it has committed or loaded one.
+
+    It is news and no more: a disk that is full must not fail the checkpoint.
+    """
+    with suppress(OSError):
+        write_atomically(runtime / CHECKPOINT, checkpoint.model_dump_json())
+
+
+def read_checkpoint(runtime: Path) -> CheckpointStatus | None:
+    """The newest checkpoint that was told; None if none was."""
+    try:
+        return CheckpointStatus.model_validate_json((runtime / CHECKPOINT).read_bytes())
     except (OSError, ValidationError):
         return None
 
@@ -160,6 +178,7 @@ def clear(runtime: Path) -> None:
 def sweep(runtime: Path) -> None:
     """Delete what is of use only while a launch goes on, and may be large. Logs stay."""
     clear(runtime)
+    (runtime / CHECKPOINT).unlink(missing_ok=True)
     shutil.rmtree(runtime / STAGING, ignore_errors=True)
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from trainyard_launcher.deadline import Deadline
+from trainyard_launcher.gang.wish import NoPeers, Peers, Wish
 from trainyard_launcher.hang import HangWatch
 from trainyard_launcher.interruption import Interruption
 from trainyard_launcher.logs import Follower, tail
@@ -19,6 +20,7 @@ from trainyard_launcher.torchrun import failure_noticed
 
 TICK = 0.1
 PEERS_SECONDS = 5.0  # what the others get to end by themselves, once one rank has failed
+SOON_SECONDS = 3.0  # the same, where another node has told of its end
 STACKS_SECONDS = 3.0
 
 
@@ -29,6 +31,7 @@ class Ending:
     code: int
     hung: str | None = None
     dead: tuple[int, ...] = ()  # ranks that had failed when that was first noticed
+    wished: bool = False  # whether other nodes wanted the end before any rank here had failed
 
 
 class Supervisor:
@@ -45,6 +48,7 @@ class Supervisor:
         interruption: Interruption,
         observer: Observer,
         grace_seconds: float,
+        peers: Peers | None = None,
     ) -> None:
         """`grace_seconds`: how long ranks have to save a checkpoint after a signal, or after `deadline`."""
         self._tree = tree
@@ -55,6 +59,10 @@ class Supervisor:
         self._interruption = interruption
         self._observer = observer
         self._grace = grace_seconds
+        self._peers = peers or NoPeers()
+        self._wish = Wish.NOTHING
+        self._wished_at = math.inf
+        self._heard = False
         self._follower = Follower(runtime / "logs", stage)
         self._told: set[int] = set()
         self._noticed = 0
@@ -66,14 +74,26 @@ class Supervisor:
         hang = None
         while not self._tree.wait(TICK):
             self._report()
-            if self._interruption.count or self._deadline.passed():
+            self._hear_peers()
+            if self._interruption.count or self._deadline.passed() or self._wish is Wish.SAVE:
                 self._pass_on()
             elif hang := self._watch.hung():
                 self._dump_stacks()
-            if hang or self._insisted() or self._half_dead():
+            if hang or self._insisted() or self._half_dead() or self._bereft():
                 self._tree.kill()
         self._report(to_the_end=True)
-        return Ending(self._tree.poll() or 0, hang, self._dead)
+        wished = self._wish is not Wish.NOTHING and self._failed_at is None
+        return Ending(self._tree.poll() or 0, hang, self._dead, wished)
+
+    def _hear_peers(self) -> None:
+        wish = self._peers.wish()
+        if wish is not self._wish:
+            self._wish, self._wished_at = wish, time.monotonic()
+
+    def _bereft(self) -> bool:
+        """Whether other nodes want the end, and the ranks here had their time."""
+        seconds = {Wish.NOW: 0.0, Wish.SOON: SOON_SECONDS, Wish.SAVE: self._grace}.get(self._wish, math.inf)
+        return time.monotonic() >= self._wished_at + seconds
 
     def _report(self, *, to_the_end: bool = False) -> None:
         for rank, line in self._follower.lines(to_the_end=to_the_end):
@@ -84,6 +104,9 @@ class Supervisor:
         self._noticed = len(notices)
         if progress := read_progress(self._runtime):
             self._observer.progress(progress)
+        if self._watch.heard and not self._heard:
+            self._heard = True
+            self._observer.heartbeats()
 
     def _pass_on(self) -> None:
         """Tell each rank once, by itself: torchrun would kill the helpers of a rank along with telling it."""
@@ -100,8 +123,11 @@ class Supervisor:
         return asked.count > 1 or time.monotonic() > since + self._grace
 
     def _half_dead(self) -> bool:
-        """Whether a rank has failed, and the others had their time: they may wait for it in a collective."""
-        if self._failed_at is None and self._a_rank_failed():
+        """Whether a rank has failed, and the others had their time: they may wait for it in a collective.
+
+        What fails once another node wanted the end, fails for that.
+        """
+        if self._failed_at is None and self._wish is Wish.NOTHING and self._a_rank_failed():
             self._failed_at = time.monotonic()
         return self._failed_at is not None and time.monotonic() > self._failed_at + PEERS_SECONDS
 

@@ -1,14 +1,12 @@
 """How torchrun is called, and what its log says about the end."""
 
-import os
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from trainyard_api.documents import ResolvedJob
 
-RENDEZVOUS_PORT = 29400
 _CLOSING = "closing signal SIGTERM"
 _END = re.compile(r"rank\s*: (\d+) \(local_rank.*?exitcode\s*: (-?\d+) \(pid: (\d+)\)", re.DOTALL)
 
@@ -22,35 +20,49 @@ class RankEnd:
     pid: int
 
 
-def torchrun_command(job: ResolvedJob, program: Sequence[str], environ: Mapping[str, str] = os.environ) -> list[str]:
-    """The command that runs `program` as the ranks of this node.
+@dataclass(frozen=True)
+class Place:
+    """This node's place in one attempt of several nodes: its rank among `nodes`, and where their store is."""
 
-    On several nodes, TRAINYARD_NODE_INDEX is this node's number and TRAINYARD_RENDEZVOUS_HOST the name of node 0,
-    which is the host by that number and not by whoever resolves the name to itself.
+    rank: int
+    nodes: int
+    address: str
+    port: int
+
+
+def torchrun_command(job: ResolvedJob, program: Sequence[str], attempt: int, place: Place | None = None) -> list[str]:
+    """The command that runs `program` as the ranks of this node: the only one, or the one in `place`.
+
+    Node 0's agent holds the store of one attempt, on a port of its own; the attempt is in its id too. So no agent or
+    rank of an earlier attempt can be taken for one of this, and a lost store is lost with its attempt.
     """
     return [
         *(sys.executable, "-P", "-m", "torch.distributed.run"),
         f"--nproc-per-node={job.processes_per_node}",
         "--max-restarts=0",  # restarts are the launcher's: it tells causes apart and counts them
         "--monitor-interval=0.1",
-        "--rdzv-backend=c10d",
-        f"--rdzv-id={job.uid}",
-        *(_many_nodes(job, environ) if job.nodes > 1 else _one_node()),
+        f"--rdzv-id={job.uid}-{attempt}",
+        *(_in_place(place) if place else _one_node()),
         *("-m", "trainyard_launcher.rank", *program),
     ]
 
 
 def _one_node() -> list[str]:
     # Any free port; the loopback address, because a laptop's own name may not resolve.
-    return ["--nnodes=1", "--rdzv-endpoint=127.0.0.1:0", "--local-addr=127.0.0.1"]
+    return ["--rdzv-backend=c10d", "--nnodes=1", "--rdzv-endpoint=127.0.0.1:0", "--local-addr=127.0.0.1"]
 
 
-def _many_nodes(job: ResolvedJob, environ: Mapping[str, str]) -> list[str]:
-    host = environ["TRAINYARD_RENDEZVOUS_HOST"]
-    is_host = environ["TRAINYARD_NODE_INDEX"] == "0"
-    # Pods come when they're scheduled: joining has no bound of its own (a year), the last call is short.
-    conf = f"is_host={str(is_host).lower()},join_timeout=31536000,last_call_timeout=3"
-    return [f"--nnodes={job.nodes}", f"--rdzv-endpoint={host}:{RENDEZVOUS_PORT}", f"--rdzv-conf={conf}"]
+def _in_place(place: Place) -> list[str]:
+    # The launchers have agreed on who takes part, so ranks go by the nodes' numbers: rank 0 is on node 0. An agent
+    # waits for the others as long as its launcher lets it (a year).
+    address = f"[{place.address}]" if ":" in place.address else place.address
+    return [
+        "--rdzv-backend=static",
+        f"--nnodes={place.nodes}",
+        f"--node-rank={place.rank}",
+        f"--rdzv-endpoint={address}:{place.port}",
+        "--rdzv-conf=timeout=31536000",
+    ]
 
 
 def failure_noticed(log: str) -> bool:

@@ -27,6 +27,7 @@ ENDINGS: dict[str, Format] = {
     ".jpeg": "images",
 }
 _WILD = re.compile(r"[*?\[]")
+_RESULT = re.compile(r"[^/]+/[^/]+/[0-9a-f]{12}/")  # <namespace>/<job>/<run>/; data may lie beside, as `submit` puts it
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ class SourceListing:
 def list_source(data: Data, storage: Storage) -> SourceListing:
     """List the files of `data` by name, and decide their format.
 
-    Hidden files, and what lies under `storage.uri` (results of earlier runs), are left out.
+    Hidden files, and results of earlier runs under `storage.uri`, are left out.
     Raises TrainyardError if nothing is there, everything is empty, or the format can't be told.
     """
     places = [("", data.uri)] if data.splits is None else [(name, getattr(data.splits, name)) for name in SPLITS]
@@ -94,7 +95,7 @@ def _files(uri: str, split: str, storage: Storage) -> list[SourceFile]:
         infos = [info for info in store.list(_fixed_start(uri[len(folder) :])) if pattern.fullmatch(info.key)]
     results = open_store(storage.uri, storage).uri.rstrip("/") + "/" if storage.uri else None
     found = [SourceFile(store.uri, info.key, info.size, info.etag, split) for info in infos]
-    files = [file for file in found if not _hidden(file) and not (results and file.uri.startswith(results))]
+    files = [file for file in found if not _hidden(file) and not (results and _is_result(file.uri, results))]
     if found and not files:
         raise _nothing_wanted(found[0], uri, storage)
     if not files:
@@ -126,9 +127,9 @@ def _nothing_wanted(file: SourceFile, uri: str, storage: Storage) -> TrainyardEr
             cause="NoData",
         )
     return TrainyardError(
-        f"What is here lies under storage.uri ({storage.uri}), where results are kept: they are never read as data.",
+        f"What is here are results of a run under storage.uri ({storage.uri}): they are never read as data.",
         uri,
-        "Move the data out of there, or name another place in storage.uri.",
+        "Copy the data to another place, or name another one in storage.uri.",
         cause="NoData",
     )
 
@@ -162,6 +163,10 @@ def _belongs(file: SourceFile, format: Format, *, alone: bool) -> bool:
     if format == "images":
         return ENDINGS.get(_ending(file)) == "images" and "/" in file.key
     return alone or ENDINGS.get(_ending(file)) == format
+
+
+def _is_result(uri: str, results: str) -> bool:
+    return uri.startswith(results) and _RESULT.match(uri[len(results) :]) is not None
 
 
 def _hidden(file: SourceFile) -> bool:

@@ -4,6 +4,7 @@ import logging
 import threading
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from datetime import UTC
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import torch
 
 from trainyard_api.errors import ExitCode, TrainyardError
+from trainyard_api.status import CheckpointStatus
 from trainyard_storage import Store
 from trainyard_trainer.checkpoint.background import Background
 from trainyard_trainer.checkpoint.catalogue import (
@@ -62,10 +64,12 @@ class Checkpointer:
         broadcast: Callable[[Any], Any] = lambda value: value,
         peer_seconds: float = 300.0,
         tell: Callable[[str], object] = lambda line: None,
+        newest: Callable[[CheckpointStatus], object] = lambda status: None,
     ) -> None:
         """Stages in a file under `staging`, which should outlive the process, on a memory file system if there is one.
 
-        Rank 0 waits up to `peer_seconds` for the others' parts, and says by `tell` which checkpoints can't be used.
+        Rank 0 waits up to `peer_seconds` for the others' parts, says by `tell` which checkpoints can't be used, and by
+        `newest` which one it has loaded or committed last.
         Raises TrainyardError on every rank if storage can't be written, or a newer attempt has begun.
         """
         self._store, self._rank, self._world = store, rank, world
@@ -73,7 +77,8 @@ class Checkpointer:
         self._tell = tell
         session_id = self._rank_0_first(partial(_begin, store, attempt))
         self._session = Session(attempt, session_id)
-        self._writer = Writer(store, self._session, rank, world, keep, peer_seconds)
+        self._newest = newest
+        self._writer = Writer(store, self._session, rank, world, keep, peer_seconds, self._say_newest)
         self._staging = Staging(staging / f"checkpoint-rank-{rank:04d}")
         self._staging_free = threading.Event()
         self._staging_free.set()
@@ -151,6 +156,8 @@ class Checkpointer:
         if chosen is None:
             return None
         contents = mine[0] if mine else self._read_chosen(chosen)
+        if self._rank == 0:
+            self._say_newest(chosen)
         self._warm(contents.bytes, 0)
         return Loaded(chosen.step, contents.state, contents.rank_state, contents.meta, skipped)
 
@@ -165,6 +172,10 @@ class Checkpointer:
                 continue
             return checkpoint, contents, self._report(unusable, f"The one of step {checkpoint.step} is used.")
         return None, None, self._report(unusable, "There is no other: training starts from the beginning.")
+
+    def _say_newest(self, committed: Committed) -> None:
+        time = committed.time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        self._newest(CheckpointStatus(uri=self._store.url(committed.folder), step=committed.step, time=time))
 
     def _report(self, unusable: dict[str, str], instead: str) -> list[str]:
         sentences = [f"Checkpoint {folder} is not used: {why}." for folder, why in unusable.items()]

@@ -3,6 +3,7 @@
 import json
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -41,10 +42,21 @@ class StagedPart:
 class Writer:
     """Writes the checkpoints of one rank in one session."""
 
-    def __init__(self, store: Store, session: Session, rank: int, world: int, keep: int, peer_seconds: float) -> None:
+    def __init__(
+        self,
+        store: Store,
+        session: Session,
+        rank: int,
+        world: int,
+        keep: int,
+        peer_seconds: float,
+        newest: Callable[[Committed], object] = lambda committed: None,
+    ) -> None:
+        """`newest` hears of every checkpoint that rank 0 has committed."""
         self._store, self._session = store, session
         self._rank, self._world, self._keep = rank, world, keep
         self._peer_seconds = peer_seconds
+        self._newest = newest
         self.committed: Committed | None = None
 
     def write(self, staged: StagedPart, staging_free: threading.Event) -> None:
@@ -113,6 +125,7 @@ class Writer:
         marker = Marker(step=staged.step, attempt=self._session.attempt, world=self._world, manifest=digest(manifest))
         self._store.put(f"{staged.folder}/{COMMITTED}", _encode(marker), if_absent=True)
         self.committed = Committed(marker.step, marker.attempt, staged.folder, marker.manifest, datetime.now(UTC))
+        self._newest(self.committed)
         retire(self._store, self._keep, self._session)
 
     def _peers_silent(self, staged: StagedPart, ranks: list[int]) -> TrainyardError:

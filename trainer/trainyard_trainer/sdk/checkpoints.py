@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -14,7 +15,7 @@ from torch.nn.parallel import DistributedDataParallel
 from trainyard_api.errors import ExitCode
 from trainyard_api.job import Checkpoint
 from trainyard_launcher.rank import guarded
-from trainyard_launcher.runtime import Heartbeat
+from trainyard_launcher.runtime import STAGING, Heartbeat, write_checkpoint
 from trainyard_trainer.checkpoint import Checkpointer
 from trainyard_trainer.metrics import TrainingMetrics
 from trainyard_trainer.sdk.agreement import broadcast
@@ -48,7 +49,7 @@ class Checkpoints:
         job: "Job",
         state: dict[str, HasState],
         settings: Checkpoint,
-        staging: Path,
+        runtime: Path,
         metrics: TrainingMetrics,
         log: Log,
         heart: Heartbeat,
@@ -67,8 +68,9 @@ class Checkpoints:
             world=job.world,
             keep=settings.keep,
             attempt=int(os.environ.get("TRAINYARD_ATTEMPT", "0")),
-            staging=staging,
+            staging=runtime / STAGING,
             broadcast=broadcast,
+            newest=partial(write_checkpoint, runtime),
         )
         atexit.register(self._finish)
 

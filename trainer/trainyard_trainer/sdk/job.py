@@ -4,8 +4,10 @@ import atexit
 import os
 import sys
 import time
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -13,7 +15,7 @@ import torch.distributed as dist
 from trainyard_api.documents import ResolvedJob
 from trainyard_api.errors import TrainyardError
 from trainyard_api.job import Checkpoint, Storage
-from trainyard_launcher.runtime import STAGING, Heartbeat, StopRequest, runtime_from_environment
+from trainyard_launcher.runtime import Heartbeat, StopRequest, runtime_from_environment
 from trainyard_storage import Store, open_store
 from trainyard_trainer.data import Decode, SplitReader
 from trainyard_trainer.data.committed import read_committed
@@ -105,8 +107,7 @@ class Job:
         """
         self._stop = self._stop or StopRequest()
         settings = self._resolved.spec.checkpoint if self._resolved else Checkpoint()
-        staging = self._runtime / STAGING
-        return Checkpoints(self, state, settings, staging, self._metrics, self._log, self._heart)
+        return Checkpoints(self, state, settings, self._runtime, self._metrics, self._log, self._heart)
 
     def stop_requested(self, due: bool = False) -> tuple[bool, bool]:
         """Whether the program should save and end, and whether any rank said `due`: agreed on by all ranks.
@@ -151,8 +152,7 @@ class Job:
         `example` is one input [batch, ...] of at least 2 rows; the first axis stays free. `formats`: of safetensors,
         torch, onnx; absent: all. Raises TrainyardError if the network can't be exported, or answers differ.
         """
-        from trainyard_trainer.export import export_network  # onnx and its runtime, which only this needs
-
+        export_network = _exporter()
         if self.rank != 0:
             return None
         self._heart.rest()
@@ -161,6 +161,19 @@ class Job:
         published = export_network(network, {"input": example}, self.run.child("model"), name, wanted)
         self.run.put_json("PUBLISHED.json", {**published, "metrics": {}})
         return str(published["uri"])
+
+
+def _exporter() -> Callable[..., dict[str, Any]]:
+    try:
+        from trainyard_trainer.export import export_network  # onnx and its runtime, which only this needs
+    except ModuleNotFoundError as error:
+        raise TrainyardError(
+            f"The model can't be exported: this image has no {error.name}.",
+            "job.export",
+            "Install onnx, onnxscript and onnxruntime in the image, or let Trainyard's own image run the program.",
+            cause="ImageUnsuitable",
+        ) from error
+    return export_network
 
 
 def _resolved_job() -> ResolvedJob | None:

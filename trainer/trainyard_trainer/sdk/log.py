@@ -70,7 +70,7 @@ class Log:
         now = time.monotonic()
         if self._first_step is None:
             self._first_step, self._began = step, now
-        elif now - self._told >= _PROGRESS_SECONDS:
+        elif now - self._told >= _PROGRESS_SECONDS or step == steps:
             with self._metrics.harmless("Progress can't be told"):
                 self._tell(step, epoch or 0, steps, epochs, metrics.get("loss"), now)
         if now >= self._next and not (self._writer and self._writer.is_alive()):

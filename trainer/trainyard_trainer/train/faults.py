@@ -7,10 +7,9 @@ import torch
 
 from trainyard_api.errors import ExitCode, TrainyardError
 from trainyard_api.recipe import Recipe
-from trainyard_launcher.rank import PEER_LOST
+from trainyard_launcher.rank import PEER_LOST, lost_peer
 
 _NO_MEMORY = ("out of memory", "can't allocate memory", "Cannot allocate memory", "not enough memory")
-_NO_PEER = ("Connection closed by peer", "Connection reset by peer", "Broken pipe", "Connection refused", "gloo/")
 
 
 class StoppedError(Exception):
@@ -42,9 +41,7 @@ def explain(error: Exception, recipe: Recipe, folder: str | None) -> TrainyardEr
             code=ExitCode.FAILED,
             cause="OutOfMemory",
         )
-    if isinstance(error, torch.distributed.DistError) or (
-        isinstance(error, RuntimeError) and any(words in text for words in _NO_PEER)
-    ):
+    if lost_peer(error):
         return TrainyardError(
             f"Another process of this job is gone: {text.splitlines()[0]}",
             remedy="see why the other one ended, in its log; the same command goes on from the last checkpoint",

@@ -11,7 +11,7 @@ import torch
 from trainyard_api.documents import Plan, ResolvedJob
 from trainyard_api.errors import TrainyardError
 from trainyard_api.recipe import Recipe
-from trainyard_launcher.runtime import STAGING, Heartbeat, notify
+from trainyard_launcher.runtime import STAGING, Heartbeat, notify, write_checkpoint
 from trainyard_storage import Store, open_store
 from trainyard_trainer.checkpoint import Checkpointer
 from trainyard_trainer.data import SplitReader
@@ -83,6 +83,7 @@ def train(job: ResolvedJob, recipe: Recipe, run: Store, ranks: Ranks) -> None:
         staging=runtime / STAGING,
         broadcast=ranks.broadcast,
         tell=partial(notify, runtime),
+        newest=partial(write_checkpoint, runtime),
     )
     loaded = checkpointer.load_latest()
     if loaded:

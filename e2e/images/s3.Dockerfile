@@ -1,0 +1,4 @@
+# The S3 server of the tests, a static program.
+FROM scratch
+COPY versitygw /versitygw
+ENTRYPOINT ["/versitygw"]

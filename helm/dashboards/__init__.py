@@ -1,0 +1,1 @@
+"""The Grafana dashboards of the chart, as code: `python -m dashboards` writes them into it."""

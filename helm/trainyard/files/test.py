@@ -1,0 +1,19 @@
+"""What `helm test` runs, with the standard library alone: the operator answers, and its account reads TrainingJobs."""
+
+import os
+import ssl
+import urllib.request
+from pathlib import Path
+
+ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+SECONDS = 20
+
+for path in ("/healthz", "/readyz"):
+    with urllib.request.urlopen(os.environ["OPERATOR"] + path, timeout=SECONDS) as answer:
+        print(path, answer.status)
+
+request = urllib.request.Request("https://kubernetes.default.svc" + os.environ["JOBS"])
+request.add_header("Authorization", f"Bearer {(ACCOUNT / 'token').read_text()}")
+trust = ssl.create_default_context(cafile=str(ACCOUNT / "ca.crt"))
+with urllib.request.urlopen(request, timeout=SECONDS, context=trust) as answer:
+    print(request.selector, answer.status)

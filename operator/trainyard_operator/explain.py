@@ -1,0 +1,56 @@
+"""Why a container isn't made, where the pod's own status doesn't tell: a volume that can't be mounted, say."""
+
+import time
+from datetime import timedelta
+
+from trainyard_operator.api import EVENTS, Api, Object
+from trainyard_operator.names import Key
+from trainyard_operator.pod import Pod, Wait, plain
+from trainyard_operator.state import State
+
+_PATIENCE = timedelta(seconds=5)
+_ASK_SECONDS = 10.0
+_REASONS = {
+    "FailedMount": "MissingConfig",
+    "FailedAttachVolume": "MissingConfig",
+    "FailedCreatePodSandBox": "ContainerError",
+}
+
+
+class Explainer:
+    """Reads the warnings about a pod that has been starting for long. `found` is by the pod's UID."""
+
+    def __init__(self, api: Api) -> None:
+        self._api = api
+        self._asked: dict[Key, float] = {}
+        self.found: dict[str, Wait] = {}
+
+    async def explain(self, state: State) -> float | None:
+        """Ask, if it's time. Returns in how many seconds to look again; None: nothing is slow to start."""
+        slow = [pod for pod in state.wanted if pod.node and not pod.ready and pod.phase == "Pending"]
+        if not slow:
+            self._asked.pop(state.key, None)
+            for pod in state.pods.values():
+                self.found.pop(pod.uid, None)
+            return None
+        due = self._asked.get(state.key, float("-inf")) + _ASK_SECONDS
+        overdue = [each for each in slow if each.started and state.now - each.started >= _PATIENCE]
+        if overdue and time.monotonic() >= due:
+            self._asked[state.key] = time.monotonic()
+            self.found.pop(overdue[0].uid, None)
+            if wait := await self._ask(state.key, overdue[0]):
+                self.found[overdue[0].uid] = wait
+        return _PATIENCE.total_seconds()
+
+    async def _ask(self, key: Key, pod: Pod) -> Wait | None:
+        chosen = {"fieldSelector": f"involvedObject.uid={pod.uid},type=Warning", "limit": "100"}
+        events = (await self._api.get(EVENTS.path(key.namespace), chosen)).get("items") or []
+        telling = [event for event in events if event.get("reason") in _REASONS]
+        if not telling:
+            return None
+        newest = max(telling, key=_time)
+        return Wait(_REASONS[newest["reason"]], plain(f"{newest['reason']}: {newest.get('message') or ''}"))
+
+
+def _time(event: Object) -> str:
+    return str(event.get("lastTimestamp") or event.get("eventTime") or "")

@@ -1,0 +1,108 @@
+"""Another node's side: asks node 0, several times a second, what is to be done."""
+
+import http.client
+import secrets
+import socket
+import threading
+import time
+from types import TracebackType
+
+from pydantic import ValidationError
+
+from trainyard_api.documents import Fault
+from trainyard_launcher.gang.documents import Order, Outcome, Word
+from trainyard_launcher.gang.wish import Wish
+
+POLL_SECONDS = 0.2
+_WORDS_A_SECOND = 400  # that node 0 hears without noticing
+_TIMEOUT = 3.0
+
+
+def poll_seconds(nodes: int) -> float:
+    """How often each of `nodes` asks."""
+    return max(POLL_SECONDS, nodes / _WORDS_A_SECOND)
+
+
+class Link:
+    """Node 0 as this node sees it. Enter it to begin asking; a thread of its own does, so a name that can't be
+    resolved holds nobody up.
+    """
+
+    def __init__(self, host: str, port: int, uid: str, node: int, *, nodes: int, lost_seconds: float) -> None:
+        self._host, self._port = host, port
+        self._word = Word(uid=uid, node=node, launcher=secrets.token_hex(8))
+        self._pause = poll_seconds(nodes)
+        self._lost_seconds = lost_seconds
+        self._began = self._answered = time.monotonic()
+        self._heard = threading.Event()
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._ask_on, name="node 0", daemon=True)
+        self.order = Order()
+        self.trouble = "doesn't answer yet"  # why the last question had no answer; empty: it had
+
+    def __enter__(self) -> "Link":
+        self._thread.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        """Say good-bye, if node 0 is there to hear it."""
+        self._ended.set()
+        self._thread.join(2 * _TIMEOUT)
+        self._word = self._word.model_copy(update={"leaving": True})
+        if not self.trouble:
+            self._ask()
+
+    @property
+    def silent_seconds(self) -> float:
+        """Since the last answer, or since the first question."""
+        return time.monotonic() - self._answered
+
+    def begin(self, attempt: int) -> None:
+        """Say that ranks run here."""
+        self._word = self._word.model_copy(update={"running": attempt})
+
+    def end(self, attempt: int, outcome: Outcome, fault: Fault | None) -> None:
+        """Say that they have ended, and how."""
+        trimmed = fault and fault.model_copy(update={"last_lines": fault.last_lines[-3:]})
+        self._word = self._word.model_copy(
+            update={"running": 0, "ended": attempt, "outcome": outcome, "fault": trimmed}
+        )
+
+    def peers(self, attempt: int) -> "_Node0":
+        """Node 0, as the ranks of `attempt` have it for a peer."""
+        return _Node0(self, attempt, self._lost_seconds)
+
+    def _ask_on(self) -> None:
+        while not self._ended.is_set():
+            self._ask()
+            self._ended.wait(self._pause)
+
+    def _ask(self) -> None:
+        connection = http.client.HTTPConnection(self._host, self._port, timeout=_TIMEOUT)
+        try:
+            connection.request("POST", "/", self._word.model_dump_json().encode())
+            response = connection.getresponse()
+            body = response.read(64 * 1024)
+            if response.status != 200:
+                self.trouble = "is of another job"
+                return
+            self.order = Order.model_validate_json(body)
+        except socket.gaierror:
+            self.trouble = "has a name that doesn't resolve yet"
+        except (OSError, http.client.HTTPException, ValidationError):
+            self.trouble = "doesn't answer yet"
+        else:
+            self._answered, self.trouble = time.monotonic(), ""
+        finally:
+            connection.close()
+
+
+class _Node0:
+    def __init__(self, link: Link, attempt: int, lost_seconds: float) -> None:
+        self._link, self._attempt, self._lost_seconds = link, attempt, lost_seconds
+
+    def wish(self) -> Wish:
+        """The end, if node 0 is silent or has other plans."""
+        if self._link.silent_seconds > self._lost_seconds:
+            return Wish.NOW
+        return Wish.NOTHING if self._link.order.attempt == self._attempt else Wish.SOON

@@ -1,0 +1,28 @@
+"""What the other nodes want of the ranks that run here."""
+
+from enum import Enum
+from typing import Protocol
+
+
+class Wish(Enum):
+    """Ordered by haste."""
+
+    NOTHING = "nothing"
+    SAVE = "save"  # a checkpoint, then the end: nodes come or go
+    SOON = "soon"  # the end: it can't go on, but ranks may have something to say first
+    NOW = "now"  # the end: somebody is gone without a word
+
+
+class Peers(Protocol):
+    """The other nodes of an attempt."""
+
+    def wish(self) -> Wish:
+        """What they want now."""
+
+
+class NoPeers:
+    """One node has none."""
+
+    def wish(self) -> Wish:
+        """Nothing."""
+        return Wish.NOTHING
