@@ -25,9 +25,9 @@ def proxy(plane: ControlPlane) -> Iterator[ApiProxy]:
 
 
 @pytest.fixture
-def alone(plane: ControlPlane) -> Iterator[Namespace]:
+def alone(plane: ControlPlane, request: pytest.FixtureRequest) -> Iterator[Namespace]:
     """A namespace that only this test's operator looks after."""
-    with namespace(plane, "in-vain") as found:
+    with namespace(plane, f"vain-{abs(hash(request.node.name))}") as found:
         yield found
 
 
