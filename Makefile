@@ -18,6 +18,7 @@ test: .venv/.dev ## run every test (needs Go for the S3 server and Kubernetes, C
 	PYTHONPATH=tests python -m support.tools go chromium chromedriver curl openssl
 	PYTHONPATH=tests python -m support.s3_server
 	PYTHONPATH=tests python -m support.control_plane.binaries
+	for tool in helm kube_score kustomize prometheus schemas; do PYTHONPATH=tests python -m support.$$tool; done
 	pytest -n $${TEST_WORKERS:-2} --dist worksteal --cov --cov-report=term:skip-covered $(ARGS)
 
 e2e: .venv/.dev ## run the product on a kind cluster, made and removed by it (KEEP=1 leaves it; wants docker, as root or in its group)
@@ -40,10 +41,11 @@ format: .venv/.dev ## format and mend what can be mended
 bench: .venv/.dev ## run every benchmark; each prints a ratio (half an hour on 2 cores)
 	for bench in bench/[a-z]*.py; do echo "== $$bench"; python "$$bench"; done
 
-generate: .venv/.dev ## write the generated files anew: the CRDs, and the chart's copies and dashboards
+generate: .venv/.dev ## write the generated files anew: CRDs, the chart's copies and dashboards, the kustomize base
 	python -m trainyard_api.crd
-	cp crds/*.yaml helm/trainyard/files/crds/
+	cp crds/trainyard.dev_*.yaml helm/trainyard/files/crds/
 	PYTHONPATH=helm python -m dashboards
+	PYTHONPATH=tests python -m support.gitops_base
 
 lock: .venv/.dev ## pin the newest dependencies that fit pyproject.toml, with hashes
 	pin() { uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --quiet \

@@ -4,7 +4,7 @@ from collections.abc import Generator, Iterator
 
 import pytest
 
-from harness import s3, setup
+from harness import product, s3, setup
 from harness.artifacts import keep
 from harness.cluster import Cluster
 from harness.images import Images
@@ -35,6 +35,19 @@ def cluster(ready: setup.Ready) -> Cluster:
 def s3_server(cluster: Cluster) -> S3Server:
     """The S3 server in the cluster, as this machine reaches it; `s3.INSIDE` is how pods do."""
     return s3.outside(cluster)
+
+
+@pytest.fixture(scope="session")
+def operator(cluster: Cluster, images: Images) -> str:
+    """The product, installed by its chart; the namespace it is in."""
+    product.install(cluster, images)
+    return product.SYSTEM
+
+
+@pytest.fixture
+def team(operator: str, cluster: Cluster, namespace: str, s3_server: S3Server) -> product.Team:
+    """People who train: a namespace with a bucket, the digits in it."""
+    return product.Team.make(cluster, namespace, s3_server)
 
 
 @pytest.fixture

@@ -10,22 +10,22 @@ from harness.docker import docker, has_image
 from harness.process import Failed, run, step
 
 _RELEASE = "bookworm"
-_MINIMAL = f"trainyard-e2e-debian-minimal:{_RELEASE}"
+_RECIPE = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()[:8]  # images are made anew when this file changes
+_MINIMAL = f"trainyard-e2e-debian-minimal:{_RELEASE}-{_RECIPE}"
 _LEFT_OUT = ("doc", "man", "locale")  # of /usr/share
 
 
 def image(name: str, packages: str) -> str:
     """The tag of a Debian image with `packages`, made at the first call. Raises Failed."""
-    tag = f"{name}:{_RELEASE}-{hashlib.sha256(packages.encode()).hexdigest()[:8]}"
+    install = f"DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends {packages} > /dev/null"
+    steps = ["apt-get update -qq", install, "rm -rf /var/lib/apt/lists/* /var/cache/apt/*"]
+    recipe = f"FROM {_MINIMAL}\nRUN {' && '.join(steps)}\n".encode()
+    tag = f"{name}:{_RELEASE}-{hashlib.sha256(recipe).hexdigest()[:8]}"
     if not has_image(tag):
         if not has_image(_MINIMAL):
             _make_minimal()
-        install = f"apt-get install -y -qq --no-install-recommends {packages} > /dev/null"
-        steps = ["apt-get update -qq", f"DEBIAN_FRONTEND=noninteractive {install}", "apt-get clean"]
-        steps.append("rm -rf /var/lib/apt/lists/* /var/log/*.log /var/log/apt")
         with step(f"image {tag}"):
-            recipe = f"FROM {_MINIMAL}\nRUN {' && '.join(steps)}\n"
-            docker("build", "--network", "host", "-t", tag, "-", input=recipe.encode())
+            docker("build", "--network", "host", "-t", tag, "-", input=recipe)
     return tag
 
 
@@ -35,7 +35,8 @@ def _make_minimal() -> None:
     with step(f"image {_MINIMAL}, by debootstrap"), tempfile.TemporaryDirectory() as work:
         root = Path(work, "root")
         run("debootstrap", "--variant=minbase", _RELEASE, str(root))
-        shutil.rmtree(root / "var/cache/apt/archives")
+        for name in ("var/cache/apt/archives", "var/lib/apt/lists"):
+            shutil.rmtree(root / name)
         for name in _LEFT_OUT:
             shutil.rmtree(root / "usr/share" / name)
         excluded = "".join(f"path-exclude=/usr/share/{name}/*\n" for name in _LEFT_OUT)

@@ -177,6 +177,7 @@ def _placement(job: str, template: PodTemplate) -> Object:
                 "maxSkew": 1,
                 "topologyKey": template.topology.key,
                 "whenUnsatisfiable": "DoNotSchedule",
+                "nodeTaintsPolicy": "Honor",  # a node that is lost is no place to be even with
                 "labelSelector": selector,
             }
         ]

@@ -1,6 +1,9 @@
 """Install, upgrade and uninstall on a real API server: what is made, what may be done, and what is left."""
 
+import os
+import re
 import shutil
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,11 +13,12 @@ from kubernetes import client
 
 from support.chart_values import MONITORING, RUNTIMES, VARIANTS
 from support.control_plane import control_plane
-from support.helm import CHART, of_kind, rendered
+from support.helm import CHART, binary, of_kind, rendered
 from support.helm_cluster import HelmCluster, Object
 from support.launched import wait_until
 from support.schemas import monitoring_definitions
 
+ROOT = CHART.parents[1]
 NAMESPACES = ("trainyard", "team-a", "team-b")
 JOB = {
     "apiVersion": "trainyard.dev/v1alpha1",
@@ -147,6 +151,21 @@ def test_a_preset_that_makes_no_sense_is_refused(cluster: HelmCluster, empty: se
         cluster.helm(
             "upgrade", str(CHART), values={"runtimes": {"default": {"template": {"imagePullPolicy": "Often"}}}}
         )
+
+
+def test_the_commands_of_the_documentation(cluster: HelmCluster, empty: set[Object], tmp_path: Path) -> None:
+    commands = re.findall(r"^```sh\n(.*?)^```$", (ROOT / "docs" / "operate.md").read_text(), re.DOTALL | re.MULTILINE)
+    assert [command.split()[1] for command in commands] == ["install", "upgrade", "uninstall"]
+    (tmp_path / "helm").symlink_to(binary())
+    environment = {
+        **os.environ,
+        "PATH": f"{tmp_path}:{os.environ['PATH']}",
+        "KUBECONFIG": str(cluster.plane.kubeconfig()),
+    }
+    for command in commands:
+        done = subprocess.run(command, shell=True, cwd=ROOT, env=environment, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+    assert cluster.objects() - empty == DEFINITIONS
 
 
 def test_rights_in_all_namespaces(cluster: HelmCluster, empty: set[Object]) -> None:

@@ -109,11 +109,11 @@ def test_definitions_are_kept_by_choice() -> None:
 
 def test_definitions_are_the_projects_own() -> None:
     source, copies = CHART.parents[1] / "crds", CHART / "files" / "crds"
-    assert {path.name for path in copies.iterdir()} == {path.name for path in source.glob("*.yaml")}
+    assert {path.name for path in copies.iterdir()} == {path.name for path in source.glob("trainyard.dev_*.yaml")}
     for path in copies.iterdir():
         assert path.read_text() == (source / path.name).read_text(), "run `make generate`"
     specs = {each["metadata"]["name"]: each["spec"] for each in of_kind(rendered(), "CustomResourceDefinition")}
-    originals = [yaml.safe_load(path.read_text()) for path in source.glob("*.yaml")]
+    originals = [yaml.safe_load(path.read_text()) for path in source.glob("trainyard.dev_*.yaml")]
     assert specs == {each["metadata"]["name"]: each["spec"] for each in originals}
 
 

@@ -28,7 +28,7 @@ def installed(package: str, version: str) -> Path:
 
     Raises RuntimeError, naming what to install, if it can't be built.
     """
-    name = package.rpartition("/")[2]
+    name = next(part for part in reversed(package.split("/")) if not re.fullmatch(r"v\d+", part))
     cached = CACHE / f"{name}-{version}"
     if cached.exists():
         return cached

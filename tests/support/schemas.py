@@ -1,35 +1,47 @@
-"""Strict JSON Schemas of Kubernetes' objects, of those of the Prometheus Operator, and of ours.
+"""Strict JSON Schemas: of Kubernetes' objects, of those that GitOps and monitoring tools define, and of ours.
 
-`python -m support.schemas` fills the cache: the OpenAPI documents inside Kubernetes' own Go module.
+`python -m support.schemas` fills the cache.
 """
 
-import gzip
 import json
-import os
-import shutil
-import subprocess
-import tempfile
-from collections.abc import Callable
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import yaml
 from jsonschema import Draft7Validator
 
-from support import go
+from support.module_files import ModuleFile
 
 Schema = dict[str, Any]
 
 VERSIONS = ("1.33.6", "1.34.2", "1.37.2")  # the oldest the chart takes, the one of the tests' API server, the newest
-PROMETHEUS_OPERATOR = "v0.85.0"
-CACHE = Path.home() / ".cache" / "trainyard" / "schemas"
-_MONITORING = ("servicemonitors", "podmonitors", "prometheusrules")
-_DEFINITIONS = Path(__file__).parents[2] / "crds"
+_OURS = Path(__file__).parents[2] / "crds"
+_MONITORING = [
+    ModuleFile(
+        "github.com/prometheus-operator/prometheus-operator",
+        "v0.85.0",
+        f"example/prometheus-operator-crd/monitoring.coreos.com_{name}.yaml",
+    )
+    for name in ("servicemonitors", "podmonitors", "prometheusrules")
+]
+_GITOPS = [
+    ModuleFile("github.com/argoproj/argo-cd/v3", "v3.6.1", "manifests/crds/application-crd.yaml"),
+    ModuleFile(
+        "github.com/fluxcd/kustomize-controller",
+        "v1.10.1",
+        "config/crd/bases/kustomize.toolkit.fluxcd.io_kustomizations.yaml",
+    ),
+    ModuleFile(
+        "github.com/fluxcd/source-controller",
+        "v1.10.1",
+        "config/crd/bases/source.toolkit.fluxcd.io_gitrepositories.yaml",
+    ),
+]
 _NUMBERS_TOO = ("io.k8s.apimachinery.pkg.api.resource.Quantity", "io.k8s.apimachinery.pkg.util.intstr.IntOrString")
 
 
-def problems(document: dict[str, Any], version: str) -> list[str]:
+def problems(document: dict[str, Any], version: str = VERSIONS[-1]) -> list[str]:
     """What Kubernetes `version` would find wrong with `document`, fields it doesn't know included; [] if nothing."""
     schema = _schema(document["apiVersion"], document["kind"], version)
     if schema is None:
@@ -40,8 +52,7 @@ def problems(document: dict[str, Any], version: str) -> list[str]:
 
 def monitoring_definitions() -> list[dict[str, Any]]:
     """The definitions of those kinds of the Prometheus Operator that the chart makes objects of."""
-    texts = [_cached(f"{name}-{PROMETHEUS_OPERATOR}.yaml", partial(_monitoring, name)) for name in _MONITORING]
-    return [yaml.safe_load(text) for text in texts]
+    return [yaml.safe_load(each.read()) for each in _MONITORING]
 
 
 @cache
@@ -59,7 +70,7 @@ def _schema(api_version: str, kind: str, version: str) -> Schema | None:
 
 @cache
 def _kubernetes(version: str) -> dict[str, Schema]:
-    document = json.loads(gzip.decompress(_cached(f"kubernetes-{version}.json.gz", partial(_openapi, version))))
+    document = json.loads(ModuleFile("k8s.io/kubernetes", f"v{version}", "api/openapi-spec/swagger.json").read())
     definitions: dict[str, Schema] = document["definitions"]
     for definition in definitions.values():
         _forbid_unknown(definition)
@@ -70,7 +81,8 @@ def _kubernetes(version: str) -> dict[str, Schema]:
 
 @cache
 def _custom() -> dict[tuple[str, str], Schema]:
-    definitions = [yaml.safe_load(path.read_bytes()) for path in _DEFINITIONS.glob("*.yaml")]
+    texts = [*(path.read_bytes() for path in _OURS.glob("trainyard.dev_*.yaml")), *(each.read() for each in _GITOPS)]
+    definitions = [yaml.safe_load(text) for text in texts]
     found = {}
     for definition in [*definitions, *monitoring_definitions()]:
         spec = definition["spec"]
@@ -94,44 +106,6 @@ def _forbid_unknown(schema: Any) -> None:
     open_to_all = schema.get("x-kubernetes-preserve-unknown-fields") or "additionalProperties" in schema
     if schema.get("type") == "object" and isinstance(schema.get("properties"), dict) and not open_to_all:
         schema["additionalProperties"] = False
-
-
-def _cached(name: str, make: Callable[[], bytes]) -> bytes:
-    path = CACHE / name
-    if not path.exists():
-        CACHE.mkdir(parents=True, exist_ok=True)
-        content = make()
-        with tempfile.NamedTemporaryFile(dir=CACHE, delete=False) as scratch:
-            scratch.write(content)
-        Path(scratch.name).replace(path)  # by one rename: other test processes may be at it too
-    return path.read_bytes()
-
-
-def _openapi(version: str) -> bytes:
-    return gzip.compress(_file("k8s.io/kubernetes", f"v{version}", "api/openapi-spec/swagger.json"))
-
-
-def _monitoring(name: str) -> bytes:
-    path = f"example/prometheus-operator-crd/monitoring.coreos.com_{name}.yaml"
-    return _file("github.com/prometheus-operator/prometheus-operator", PROMETHEUS_OPERATOR, path)
-
-
-def _file(module: str, version: str, path: str) -> bytes:
-    """One file of a Go module, whose checksum Go checks; nothing else of it is kept."""
-    folder = tempfile.mkdtemp()
-    try:
-        done = subprocess.run(
-            [go.command(), "mod", "download", "-json", f"{module}@{version}"],
-            cwd="/",
-            env={**os.environ, "GOMODCACHE": folder, "GOFLAGS": "-modcacherw"},
-            capture_output=True,
-            text=True,
-        )
-        if done.returncode:
-            raise RuntimeError(f"{module}@{version} can't be downloaded: {done.stdout}{done.stderr}")
-        return Path(json.loads(done.stdout)["Dir"], path).read_bytes()
-    finally:
-        shutil.rmtree(folder)
 
 
 if __name__ == "__main__":

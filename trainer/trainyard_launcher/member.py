@@ -48,7 +48,7 @@ class Member:
             if order.done or self._done_without(stage):
                 return self._outcome(ExitCode.OK)
             if order.attempt <= self._last:
-                work.account.waiting(self._waits_for(order))
+                work.account.waiting(self._waits_for(order, stage))
                 time.sleep(TICK)
             elif fault := self._take_part(stage, order):
                 if not retry_may_help(fault) or order.restarts >= work.job.spec.recovery.max_restarts:
@@ -83,12 +83,14 @@ class Member:
             self._work = replace(self._work, store=open_store(uri, self._work.job.spec.storage))
             self._attempts = Attempts(self._work)
 
-    def _waits_for(self, order: Order) -> str:
+    def _waits_for(self, order: Order, stage: Stage) -> str:
         host = self._work.node.host if self._work.node else ""
         if trouble := self._link.trouble:
             return f"node 0 ({host}), which {trouble}"
         if order.waiting:
             return order.waiting
+        if order.stage == stage.name:
+            return "the next attempt"
         return f"node 0, which is in stage {order.stage}" if order.stage else "node 0 to begin"
 
     def _done_without(self, stage: Stage) -> bool:

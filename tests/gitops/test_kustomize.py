@@ -1,0 +1,43 @@
+"""The kustomize base is the chart, and what Flux is given is what it takes."""
+
+import yaml
+
+from support.gitops_base import FILE, ROOT, text
+from support.helm import of_kind, rendered
+from support.kustomize import build
+from support.schemas import VERSIONS, problems
+
+
+def test_the_base_is_the_chart() -> None:
+    assert FILE.read_text() == text(), "run `make generate`"
+
+
+def test_it_builds_and_every_object_is_valid() -> None:
+    objects = build(ROOT / "gitops" / "base")
+    kinds = {each["kind"] for each in objects}
+    assert kinds >= {"Namespace", "CustomResourceDefinition", "Deployment", "ClusterRole", "NetworkPolicy"}
+    for version in VERSIONS:
+        assert [found for each in objects if (found := problems(each, version))] == []
+
+
+def test_it_runs_what_the_chart_runs() -> None:
+    (ours,) = of_kind(build(ROOT / "gitops" / "base"), "Deployment")
+    (charts,) = of_kind(rendered(), "Deployment")
+    assert ours["spec"]["template"]["spec"] == charts["spec"]["template"]["spec"]
+
+
+def test_no_trace_of_helm() -> None:
+    for each in build(ROOT / "gitops" / "base"):
+        assert "helm" not in str(each["metadata"]).lower()
+
+
+def test_flux_takes_its_examples() -> None:
+    for name in ("operator.yaml", "jobs.yaml"):
+        documents = list(yaml.safe_load_all((ROOT / "gitops" / "flux" / name).read_text()))
+        assert [problems(each) for each in documents] == [[], []]
+    operator, jobs = (
+        list(yaml.safe_load_all((ROOT / "gitops" / "flux" / name).read_text()))[1]["spec"]
+        for name in ("operator.yaml", "jobs.yaml")
+    )
+    assert (ROOT / operator["path"] / "kustomization.yaml").exists()
+    assert jobs["dependsOn"] == [{"name": "trainyard"}]
