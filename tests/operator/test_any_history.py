@@ -7,7 +7,7 @@ from typing import Any
 import yaml
 from hypothesis import HealthCheck, note, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from support.any_history import CHILDREN, KEY, Cluster
 from support.cluster import container
@@ -32,6 +32,15 @@ class AnyHistory(RuleBasedStateMachine):
         self.ended: str | None = None
         self.counts = (0, 0, 0)
         self.seconds = 0
+
+    @initialize(running=st.sampled_from([True, True, True, False]), ttl=st.sampled_from([None, None, 5]))
+    def begin(self, running: bool, ttl: int | None) -> None:
+        if ttl is not None:
+            self.cluster.change_spec(ttlSecondsAfterFinished=ttl)
+        if running:
+            self.settle()
+            self.run_all()
+            self.settle()
 
     # What the operator does: as a whole, or cut short.
 
@@ -67,6 +76,10 @@ class AnyHistory(RuleBasedStateMachine):
     @rule(nodes=st.integers(1, 3))
     def scale(self, nodes: int) -> None:
         self.cluster.change_spec(nodes=nodes)
+
+    @rule(most=st.sampled_from([0, 1, 3, 2_147_483_647]))
+    def bear(self, most: int) -> None:
+        self.cluster.change_spec(recovery={"maxRestarts": most, "nodeLossSeconds": 30})
 
     @rule(seconds=st.sampled_from([0.1, 1, 9, 31, 70, 4000]))
     def pass_time(self, seconds: float) -> None:
@@ -204,5 +217,5 @@ def _misfits(schema: dict[str, Any], value: Any, where: str) -> Any:
 
 TestAnyHistory = AnyHistory.TestCase
 TestAnyHistory.settings = settings(
-    max_examples=300, stateful_step_count=40, deadline=None, print_blob=True, suppress_health_check=list(HealthCheck)
+    max_examples=120, stateful_step_count=40, deadline=None, print_blob=True, suppress_health_check=list(HealthCheck)
 )
