@@ -1,6 +1,6 @@
 """What is to be done now so that the cluster becomes what the job asks for. Pure."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from trainyard_api.status import Status
@@ -120,7 +120,8 @@ def _pods(state: State, status: Status, image: str) -> list[Action]:
     """Pods that are missing: never one that is still there in any form, so that no name has two."""
     if _held_back(state, status) > 0:
         return []
-    return [Create(PODS, pod(state, index, image)) for index in range(state.nodes) if index not in state.pods]
+    counted = replace(state, status=status)  # pods carry the number of the attempt that begins with them
+    return [Create(PODS, pod(counted, index, image)) for index in range(state.nodes) if index not in state.pods]
 
 
 def _held_back(state: State, status: Status) -> float:
@@ -180,4 +181,5 @@ def _delete(each: Pod) -> Delete:
 
 def counts(status: Status, last: Status) -> bool:
     """Whether `status` counts something that must be on record before anything is done about it."""
-    return status.restarts.attempt != last.restarts.attempt or status.phase in FINAL
+    ends = status.phase in FINAL and last.phase not in FINAL
+    return status.restarts.attempt != last.restarts.attempt or ends

@@ -17,7 +17,7 @@ from trainyard_operator.observe import Observer
 from trainyard_operator.plan import Plan, counts, plan
 from trainyard_operator.queue import Queue
 from trainyard_operator.state import State
-from trainyard_operator.status import next_status, without_progress
+from trainyard_operator.status import MOVING, next_status, without_progress
 
 PROGRESS_SECONDS = 30.0  # progress alone is written this often at most
 STARTING_SECONDS = 1.0  # most pods run by then: each step on the way isn't worth a write
@@ -106,7 +106,7 @@ class Reconciler:
         left = 0.0
         if without_progress(status) == without_progress(state.status):
             left = self._written.setdefault(state.key, time.monotonic()) + PROGRESS_SECONDS - time.monotonic()
-        elif status.reason == "Starting":
+        elif status.reason == "Starting" or _only_moves_on(status, state.status):
             left = self._starting.setdefault(state.key, time.monotonic()) + STARTING_SECONDS - time.monotonic()
         if left > 0:
             return left
@@ -151,6 +151,11 @@ class Reconciler:
         self._written.pop(key, None)
         self._starting.pop(key, None)
         self._metrics.jobs.pop(key, None)
+
+
+def _only_moves_on(status: Status, last: Status) -> bool:
+    """Whether nothing but the number of pods has changed on the way from one phase to the next."""
+    return status.phase in MOVING and (status.phase, status.reason) == (last.phase, last.reason)
 
 
 def _created(state: State) -> datetime:

@@ -6,10 +6,11 @@ from trainyard_api.status import Condition, Progress, RestartCounts, Status
 from trainyard_operator import clock
 from trainyard_operator.faults import Account
 from trainyard_operator.names import JOB_LABEL
+from trainyard_operator.pod import word
 from trainyard_operator.state import State
 from trainyard_operator.verdict import Verdict, judge, needed, restart_at, up
 
-_MOVING = ("Pending", "Starting", "Restarting", "Suspending")
+MOVING = ("Pending", "Starting", "Restarting", "Suspending")
 
 
 def next_status(state: State) -> Status:
@@ -54,17 +55,18 @@ def _restarts(state: State, verdict: Verdict) -> RestartCounts:
     told = [report for pod in state.wanted if (report := state.reports.get(pod.uid))]
     told += [pod.end.report for pod in state.wanted if pod.end and pod.end.report]
     newest = max(told, key=lambda report: report.restarts, default=None)
+    most = state.spec.recovery.max_restarts if state.spec else 0  # a pod that claims more isn't believed
+    claimed = min(newest.restarts, most) if newest else 0
     update: dict[str, object] = {}
-    if newest and newest.restarts > last.user:
-        update["user"] = newest.restarts
+    if newest and claimed > last.user:
+        update["user"] = claimed
         if newest.fault:
-            update["last_cause"] = newest.fault.cause[:64]
+            update["last_cause"] = word(newest.fault.cause)
     if verdict.phase == "Restarting" and verdict.fault:
         account = "user" if verdict.fault.account == Account.USER else "infrastructure"
-        counted = newest.restarts if account == "user" and newest else 0
         again = restart_at(clock.parse(last.last_time), state.now)
         update |= {
-            account: max(counted, getattr(last, account)) + 1,
+            account: min(most, max(claimed, last.user) + 1) if account == "user" else last.infrastructure + 1,
             "attempt": last.attempt + 1,
             "last_time": clock.milliseconds(again),
             "last_cause": verdict.reason,
@@ -99,7 +101,7 @@ def _reported(state: State) -> dict[str, object]:
 def _conditions(state: State, verdict: Verdict) -> list[Condition]:
     """Reconciling and Stalled are what kstatus reads; the rest are for `kubectl wait`."""
     true = {
-        "Reconciling": verdict.phase in _MOVING,
+        "Reconciling": verdict.phase in MOVING,
         "Stalled": verdict.phase == "Failed",
         "Running": verdict.phase == "Running" and len(up(state)) >= needed(state),
         "Suspended": verdict.phase == "Suspended",

@@ -24,6 +24,8 @@ def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
                 extensions.create_custom_resource_definition(definition)
             for path in ("trainingjobs", "trainingruntimes"):
                 until(f"{path} are served", lambda path=path: _served(running, path))
+            for name in ("node-a", "node-0", "node-1", "node-2"):  # pods on nodes that aren't there are deleted
+                client.CoreV1Api(api).create_node({"metadata": {"name": name}})
         running.start_controllers()
         yield running
 
