@@ -32,7 +32,8 @@ def test_a_missing_secret(team: Team) -> None:
 
 def test_a_missing_volume(team: Team) -> None:
     volumes = [{"name": "keys", "secret": {"secretName": "nowhere"}}]
-    team.apply(team.digits("digits", template={"volumes": volumes}))
+    mounts = [{"name": "keys", "mountPath": "/keys"}]
+    team.apply(team.digits("digits", template={"volumes": volumes, "volumeMounts": mounts}))
     said(team, "MissingConfig", 'secret "nowhere" not found')
 
 

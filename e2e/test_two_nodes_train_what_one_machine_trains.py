@@ -1,6 +1,7 @@
 """The same file on a cluster and on one machine gives models that answer alike."""
 
 import json
+import os
 import subprocess
 from pathlib import Path
 
@@ -18,7 +19,7 @@ def test_a_model_of_two_nodes_answers_as_the_one_trained_here(team: Team, tmp_pa
     job["spec"]["storage"] = {"uri": str(tmp_path / "runs")}
     manifest = tmp_path / "job.yaml"
     manifest.write_text(yaml.safe_dump(job))
-    environment = team.server.environment()
+    environment = {**os.environ, **team.server.environment()}
     subprocess.run(["trainyard", "run", str(manifest)], check=True, env=environment, capture_output=True)
     (run,) = (tmp_path / "runs/default/digits").iterdir()
     there, here = (_answers(str(uri), environment) for uri in (status["model"]["uri"], run))

@@ -41,6 +41,13 @@ def test_an_archive_in_s3_is_unpacked_and_its_content_is_part_of_the_run(s3: S3S
     assert (program_folder(job, tmp_path) / "train.py").read_text() == "print(2)"
 
 
+@pytest.fixture(params=["with", "without"], autouse=True)
+def filtered(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Python has a filter for archives since 3.11.4."""
+    if request.param == "without":
+        monkeypatch.delattr(tarfile, "data_filter", raising=False)
+
+
 @pytest.mark.parametrize(
     "content",
     [

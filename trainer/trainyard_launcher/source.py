@@ -38,4 +38,23 @@ def _unpack(archive: Path, folder: Path) -> None:
         shutil.unpack_archive(archive, folder)
         return
     with tarfile.open(archive) as tar:
-        tar.extractall(folder, filter="data")  # nothing outside the folder, no devices, no odd modes
+        if hasattr(tarfile, "data_filter"):
+            tar.extractall(folder, filter="data")  # nothing outside the folder, no devices, no odd modes
+        else:
+            _extract_files(tar, folder)
+
+
+def _extract_files(tar: tarfile.TarFile, folder: Path) -> None:
+    """What the filter does that Python 3.11.4 brought, for those before it; links are left out."""
+    root = folder.resolve()
+    for member in tar:
+        place = (root / member.name.lstrip("/")).resolve()
+        if not place.is_relative_to(root):
+            raise tarfile.ReadError(f"{member.name} lies outside the archive's folder")
+        content = tar.extractfile(member) if member.isfile() else None
+        if member.isdir():
+            place.mkdir(parents=True, exist_ok=True)
+        elif content:
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.write_bytes(content.read())
+            place.chmod(0o644 | member.mode & 0o111)
