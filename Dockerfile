@@ -1,4 +1,4 @@
-# Two images: `docker build --target operator .` and `docker build --target trainer .`
+# Three images: `docker build --target operator .`, and so `trainer` and `payload` (launcher and SDK for images of people's own).
 #
 # BASE is any image with python3 (3.11 or newer, with venv) and a C library as new as Debian 12's.
 # TORCH is an image made FROM that base with torch in the environment /opt/trainyard, for builds of other vendors.
@@ -47,6 +47,30 @@ ARG VERSION=0.1.0
 ARG REVISION=unknown
 LABEL org.opencontainers.image.title="trainyard-operator" \
       org.opencontainers.image.description="Runs TrainingJobs on a Kubernetes cluster" \
+      org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}"
+
+# --- payload: what an init container brings into an image that has only Python and torch; see trainyard_launcher/payload ---
+
+FROM base AS payload
+# uv's cache is in the same file system, so that it links files instead of copying them, and gone at the end.
+RUN --mount=type=secret,id=ca --mount=from=tools,source=/tools,target=/tools --mount=source=requirements,target=/requirements \
+    --mount=source=trainer/trainyard_launcher/payload/packages.py,target=/packages.py \
+    if [ -f /run/secrets/ca ]; then export SSL_CERT_FILE=/run/secrets/ca; fi \
+ && export PATH=$PATH:/tools/bin UV_PYTHON_DOWNLOADS=never UV_CACHE_DIR=/cache \
+ && uv venv --quiet --python "$(command -v python3)" /opt/trainyard \
+ && python /packages.py /requirements/payload.txt /opt/trainyard/payload 3.11 3.12 3.13 3.14 \
+ && rm -r /cache \
+ && cyclonedx-py requirements --output-reproducible --output-file /opt/trainyard/sbom.cdx.json /requirements/payload.txt
+RUN --mount=from=tools,source=/tools,target=/tools --mount=from=wheel,source=/wheel,target=/wheel \
+    /tools/bin/install --no-cache --offline /wheel/*.whl
+USER 65532:65532
+ENTRYPOINT ["python", "-m", "trainyard_launcher.payload"]
+ARG VERSION=0.1.0
+ARG REVISION=unknown
+LABEL org.opencontainers.image.title="trainyard-payload" \
+      org.opencontainers.image.description="Launcher and SDK for images that have only Python and torch" \
       org.opencontainers.image.licenses="Apache-2.0" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}"

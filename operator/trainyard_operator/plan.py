@@ -8,7 +8,7 @@ from trainyard_operator import clock
 from trainyard_operator.api import CONFIG_MAPS, PODS, SERVICES, Resource
 from trainyard_operator.children import Object, config_map, covers, pod_group, service
 from trainyard_operator.pod import Pod
-from trainyard_operator.pods import pod
+from trainyard_operator.pods import Images, pod
 from trainyard_operator.state import FINAL, State
 from trainyard_operator.verdict import up
 
@@ -58,8 +58,8 @@ class Plan:
     again: float | None = None
 
 
-def plan(state: State, status: Status, image: str) -> Plan:
-    """What to do about `state`, whose new status is `status`. `image`: for pods whose job names none."""
+def plan(state: State, status: Status, images: Images) -> Plan:
+    """What to do about `state`, whose new status is `status`."""
     if status.phase in FINAL:
         return _after_the_end(state, status)
     if state.suspending:
@@ -67,7 +67,7 @@ def plan(state: State, status: Status, image: str) -> Plan:
     if state.resolved is None or (state.trouble and not state.pods):
         return Plan([])
     # Pods first: the kubelet waits for the ConfigMap, and schedulers take longer than the Service does.
-    pods = [] if state.succeeded else _pods(state, status, image)
+    pods = [] if state.succeeded else _pods(state, status, images)
     return Plan([*pods, *_group(state), *_gone(state, status)], _again(state, status))
 
 
@@ -116,12 +116,12 @@ def _forced(state: State) -> list[Action]:
     ]
 
 
-def _pods(state: State, status: Status, image: str) -> list[Action]:
+def _pods(state: State, status: Status, images: Images) -> list[Action]:
     """Pods that are missing: never one that is still there in any form, so that no name has two."""
     if _held_back(state, status) > 0:
         return []
     counted = replace(state, status=status)  # pods carry the number of the attempt that begins with them
-    return [Create(PODS, pod(counted, index, image)) for index in range(state.nodes) if index not in state.pods]
+    return [Create(PODS, pod(counted, index, images)) for index in range(state.nodes) if index not in state.pods]
 
 
 def _held_back(state: State, status: Status) -> float:

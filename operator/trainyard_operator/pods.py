@@ -1,5 +1,6 @@
 """The pods of a job, as they're made."""
 
+from dataclasses import dataclass
 from typing import Any
 
 from trainyard_api.job import JobSpec
@@ -29,8 +30,16 @@ _KEYS = {"AWS_ACCESS_KEY_ID": False, "AWS_SECRET_ACCESS_KEY": False, "AWS_SESSIO
 _SEALED = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
 
 
-def pod(state: State, index: int, image: str) -> Object:
-    """The pod with this index. `image`: ours, for jobs that name none and for what is brought into the user's own."""
+@dataclass(frozen=True)
+class Images:
+    """Ours: what pods run whose job names no image, and what brings launcher and SDK into an image that it names."""
+
+    trainer: str
+    payload: str
+
+
+def pod(state: State, index: int, images: Images) -> Object:
+    """The pod with this index."""
     assert state.spec is not None
     name, template = state.key.name, state.spec.template
     return {
@@ -49,11 +58,11 @@ def pod(state: State, index: int, image: str) -> Object:
             "annotations": {**template.annotations, **_gang_annotations(state)},
             "ownerReferences": [owner(state.raw)],
         },
-        "spec": _spec(state, state.spec, index, image),
+        "spec": _spec(state, state.spec, index, images),
     }
 
 
-def _spec(state: State, spec: JobSpec, index: int, image: str) -> Object:
+def _spec(state: State, spec: JobSpec, index: int, images: Images) -> Object:
     name, template = state.key.name, spec.template
     brought = template.image is not None and spec.script is not None
     found: Object = {
@@ -63,12 +72,12 @@ def _spec(state: State, spec: JobSpec, index: int, image: str) -> Object:
         "enableServiceLinks": False,
         "terminationGracePeriodSeconds": template.termination_grace_period_seconds,
         "securityContext": template.security_context or _security(),
-        "containers": [_container(state, spec, index, template.image or image, brought)],
+        "containers": [_container(state, spec, index, template.image or images.trainer, brought)],
         "volumes": [*_volumes(name, template), *template.volumes],
         **_placement(name, template),
     }
     if brought:
-        found["initContainers"] = [_bringing(image, template)]
+        found["initContainers"] = [_bringing(images.payload, template)]
     if not template.service_account_name:
         found["automountServiceAccountToken"] = False
     return found

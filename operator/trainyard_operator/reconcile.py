@@ -15,6 +15,7 @@ from trainyard_operator.metrics import Metrics
 from trainyard_operator.names import Key
 from trainyard_operator.observe import Observer
 from trainyard_operator.plan import Plan, counts, plan
+from trainyard_operator.pods import Images
 from trainyard_operator.queue import Queue
 from trainyard_operator.state import State
 from trainyard_operator.status import MOVING, next_status, without_progress
@@ -29,12 +30,12 @@ logger = logging.getLogger(__name__)
 class Reconciler:
     """Makes the cluster and the status of a job what they should be."""
 
-    def __init__(self, api: Api, index: Index, queue: Queue, metrics: Metrics, image: str) -> None:
+    def __init__(self, api: Api, index: Index, queue: Queue, metrics: Metrics, images: Images) -> None:
         self._api = api
         self._index = index
         self._queue = queue
         self._metrics = metrics
-        self._image = image
+        self._images = images
         self._executor = Executor(api, index)
         self._recorder = Recorder(api)
         self._explainer = Explainer(api)
@@ -72,7 +73,7 @@ class Reconciler:
             self._forget(key)
             return None
         status = next_status(state)
-        todo = plan(state, status, self._image)
+        todo = plan(state, status, self._images)
         if counts(status, state.status):  # on record first: what was counted is never counted twice
             await self._write(state, status)
             await self._act(state, todo)

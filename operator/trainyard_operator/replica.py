@@ -46,7 +46,7 @@ class Replica:
         self._watches = list(self._make_watches())
         self._sweep = Sweep(self._api, self._index, settings.namespaces)
         self._lease = Lease(self._api, settings.namespace, settings.lease, settings.identity, metrics)
-        self._reconciler = Reconciler(self._api, self._index, self._queue, metrics, settings.image)
+        self._reconciler = Reconciler(self._api, self._index, self._queue, metrics, settings.images)
         self._poller = Poller(self._reconciler.observer, self._queue, settings.poll_seconds)
         self._listed = asyncio.Event()
         self._health = Health(self._watches, self._queue, metrics, self._listed.is_set)

@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from trainyard_api.errors import TrainyardError
+from trainyard_operator.pods import Images
 
 
 @dataclass(frozen=True)
 class Settings:
     """One field per variable TRAINYARD_*; see `read`."""
 
-    image: str  # of pods whose template names none
+    images: Images
     namespaces: tuple[str, ...] = ()  # empty: all
     runtimes: Path | None = None  # presets by file: where the cluster-scoped ones may not be read
     namespace: str = "default"  # where the Lease is
@@ -31,15 +32,12 @@ def read(environ: Mapping[str, str] = os.environ) -> Settings:
 
     :raises TrainyardError: one is missing or no number
     """
-    image = environ.get("TRAINYARD_IMAGE", "")
-    if not image:
-        raise TrainyardError(
-            "no trainer image is given", "TRAINYARD_IMAGE", "set it to the image that pods run unless a job names one"
-        )
+    trainer = _image(environ, "TRAINYARD_IMAGE", "the image that pods run unless a job names one")
+    payload = _image(environ, "TRAINYARD_PAYLOAD_IMAGE", "the image that brings launcher and SDK into a job's own")
     names = environ.get("TRAINYARD_NAMESPACES", "")
     runtimes = environ.get("TRAINYARD_RUNTIMES")
     return Settings(
-        image=image,
+        images=Images(trainer, payload),
         namespaces=tuple(sorted({name.strip() for name in names.split(",")} - {""})),
         runtimes=Path(runtimes) if runtimes else None,
         namespace=environ.get("POD_NAMESPACE", "default"),
@@ -51,6 +49,12 @@ def read(environ: Mapping[str, str] = os.environ) -> Settings:
         resync_seconds=_number(environ, "TRAINYARD_RESYNC_SECONDS", 300),
         poll_seconds=_number(environ, "TRAINYARD_POLL_SECONDS", 5),
     )
+
+
+def _image(environ: Mapping[str, str], name: str, what: str) -> str:
+    if not (found := environ.get(name, "")):
+        raise TrainyardError("no image is given", name, f"set it to {what}")
+    return found
 
 
 def _number(environ: Mapping[str, str], name: str, default: float) -> float:

@@ -28,6 +28,7 @@ def test_the_operator_is_told_what_it_needs() -> None:
     told = environment({"namespaces": ["a", "b"], "logLevel": "DEBUG", "extraEnv": [{"name": "MORE", "value": "1"}]})
     assert told["TRAINYARD_NAMESPACES"] == "a,b"
     assert told["TRAINYARD_IMAGE"] == "ghcr.io/trainyard/trainer:0.1.0"
+    assert told["TRAINYARD_PAYLOAD_IMAGE"] == "ghcr.io/trainyard/payload:0.1.0"
     assert told["TRAINYARD_LEASE"] == deployment()["metadata"]["name"]
     assert told["TRAINYARD_LOG_LEVEL"] == "DEBUG"
     assert told["MORE"] == "1"
@@ -42,6 +43,7 @@ def test_a_digest_wins_over_a_tag() -> None:
     pinned = pod({"image": {**image, "digest": DIGEST}, "trainerImage": {"digest": DIGEST}})
     assert pinned["spec"]["containers"][0]["image"] == f"example.org:5000/operator@{DIGEST}"
     assert environment({"trainerImage": {"digest": DIGEST}})["TRAINYARD_IMAGE"].endswith(f"@{DIGEST}")
+    assert environment({"payloadImage": {"digest": DIGEST}})["TRAINYARD_PAYLOAD_IMAGE"].endswith(f"@{DIGEST}")
 
 
 @pytest.mark.parametrize("variant", VARIANTS)

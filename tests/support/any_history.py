@@ -13,6 +13,7 @@ from trainyard_operator.index import Index
 from trainyard_operator.names import Key
 from trainyard_operator.observe import Observer
 from trainyard_operator.plan import Apply, Create, Delete, EndPod, Plan, plan
+from trainyard_operator.pods import Images
 from trainyard_operator.state import State
 from trainyard_operator.status import next_status
 
@@ -98,7 +99,7 @@ class Cluster:
         """One look at the job."""
         state = self.observe()
         status = next_status(state)
-        return state, status, plan(state, status, "trainer")
+        return state, status, plan(state, status, Images("trainer", "payload"))
 
     def act(self, action: Any) -> None:
         """What an API server does with one write of the operator's. Raises AssertionError if it would refuse it."""

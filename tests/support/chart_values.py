@@ -21,6 +21,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "everything": {
         "image": {"digest": DIGEST},
         "trainerImage": {"digest": DIGEST},
+        "payloadImage": {"digest": DIGEST},
         "imagePullSecrets": [{"name": "registry"}],
         "replicas": 2,
         "runtimes": RUNTIMES,

@@ -23,7 +23,8 @@ class ForkedOperator:
 
     def __init__(self, kubeconfig: Path, log: Path, constants: dict[str, float], **environment: str) -> None:
         self._constants = constants
-        self._environment = {"KUBECONFIG": str(kubeconfig), "TRAINYARD_IMAGE": "trainer", **environment}
+        images = {"TRAINYARD_IMAGE": "trainer", "TRAINYARD_PAYLOAD_IMAGE": "payload"}
+        self._environment = {"KUBECONFIG": str(kubeconfig), **images, **environment}
         self.log = log
         self.port = 0
         self._process: multiprocessing.process.BaseProcess | None = None

@@ -30,6 +30,7 @@ class OperatorProcess:
         settings = {
             "KUBECONFIG": str(self._kubeconfig),
             "TRAINYARD_IMAGE": "trainer",
+            "TRAINYARD_PAYLOAD_IMAGE": "payload",
             "TRAINYARD_PORT": str(self.port),
             "TRAINYARD_POLL_SECONDS": "0.2",
             **self._environment,

@@ -9,6 +9,8 @@ from pathlib import Path
 
 from packaging.requirements import Requirement
 
+from trainyard_launcher.payload import packages
+
 REQUIREMENTS = Path(__file__).parents[2] / "requirements" / "payload.txt"
 _CACHE = Path.home() / ".cache" / "trainyard"
 _VERSIONS = ("3.11", "3.12", "3.13", "3.14")
@@ -16,16 +18,9 @@ _VERSIONS = ("3.11", "3.12", "3.13", "3.14")
 
 def prepared(pythons: list[Path]) -> Path:
     """A folder with what the payload needs for each of `pythons`, as the image has it; kept in the cache."""
-    root = _CACHE / f"payload-{hashlib.sha256(REQUIREMENTS.read_bytes()).hexdigest()[:12]}"
-    for python in pythons:
-        version = version_of(python)
-        folder = root / f"cp{version.replace('.', '')}"
-        if not folder.exists():
-            partial = root / f".{folder.name}"
-            command = ["uv", "pip", "install", "--quiet", "--require-hashes", "--only-binary", ":all:"]
-            command += ["--python-version", version, "--target", str(partial), "-r", str(REQUIREMENTS)]
-            subprocess.run(command, check=True)
-            partial.rename(folder)
+    made_from = REQUIREMENTS.read_bytes() + Path(packages.__file__).read_bytes()
+    root = _CACHE / f"payload-{hashlib.sha256(made_from).hexdigest()[:12]}"
+    packages.install(REQUIREMENTS, root, [version_of(python) for python in pythons])
     return root
 
 
@@ -46,7 +41,7 @@ def other_pythons() -> list[Path]:
 def python_with_torch(folder: Path) -> Path:
     """A virtual environment that has torch and what torch needs (links to ours), and no other package."""
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)
-    (packages,) = folder.glob("lib/python3*/site-packages")
+    (installed,) = folder.glob("lib/python3*/site-packages")
     names: set[str] = set()
     wanted = ["torch"]
     while wanted:
@@ -59,7 +54,7 @@ def python_with_torch(folder: Path) -> Path:
         except PackageNotFoundError:  # of an extra, or of another platform
             continue
         for place in {file.parts[0] for file in found.files or []} - {"..", "__pycache__", "numpy"}:
-            link = packages / place
+            link = installed / place
             if not link.is_symlink():
                 link.symlink_to(Path(str(found.locate_file(place))))
         needs = map(Requirement, found.requires or [])

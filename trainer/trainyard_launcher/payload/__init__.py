@@ -1,6 +1,6 @@
 """Launcher and SDK for an image that isn't ours, and needs only Python and torch.
 
-An init container of our trainer image copies them to a folder that both containers mount
+An init container of the image `payload` copies them to a folder that both containers mount
 (`python -m trainyard_launcher.payload FOLDER`); the user's container then runs `python FOLDER/launch.py`.
 
     FOLDER/launch.py        picks what is for its Python, and becomes the launcher

@@ -3,14 +3,12 @@
 import os
 import shutil
 import sys
+from importlib.util import find_spec
 from pathlib import Path
-
-import trainyard_api
-import trainyard_launcher
-import trainyard_storage
 
 SOURCE = Path(os.environ.get("TRAINYARD_PAYLOAD", "/opt/trainyard/payload"))
 _HERE = Path(__file__).parent
+_OURS = ("trainyard_api", "trainyard_storage", "trainyard_launcher", "trainyard_trainer")
 
 
 def copy_payload(source: Path, target: Path) -> None:
@@ -19,10 +17,12 @@ def copy_payload(source: Path, target: Path) -> None:
     What versions have in common is one file with several names in `source`, and in `target` again.
     """
     code = target / "code"
-    launcher = Path(trainyard_launcher.__file__).parent
-    packages = [Path(trainyard_api.__file__).parent, Path(trainyard_storage.__file__).parent, launcher]
-    for package in (*packages, launcher.parent / "trainyard_trainer"):  # which isn't imported: it would want torch
-        shutil.copytree(package, code / package.name, ignore=shutil.ignore_patterns("__pycache__"), dirs_exist_ok=True)
+    for name in _OURS:
+        spec = find_spec(name)  # not imported: what they need isn't installed in the image that brings them
+        assert spec is not None
+        assert spec.origin is not None
+        ignored = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(Path(spec.origin).parent, code / name, ignore=ignored, dirs_exist_ok=True)
     seen: dict[int, str] = {}
 
     def copy(original: str, new: str) -> str:
