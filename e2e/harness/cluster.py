@@ -51,6 +51,12 @@ class Cluster:
         """Names of the nodes that pods run on."""
         return [node for node in self.nodes() if "control-plane" not in node]
 
+    def outside(self, namespace: str, service: str) -> str:
+        """Address and port by which this machine reaches a Service of the type NodePort."""
+        port = self.get("-n", namespace, "service", service)["spec"]["ports"][0]["nodePort"]
+        addresses = self.get("node", self.workers()[0])["status"]["addresses"]
+        return f"{next(one['address'] for one in addresses if one['type'] == 'InternalIP')}:{port}"
+
     def load(self, *images: str) -> None:
         """Put images of docker's into every worker, unless it has them already."""
         for image in images:

@@ -10,9 +10,10 @@ from harness import debian
 from harness.docker import docker, pull
 from harness.places import IMAGES, ROOT
 from harness.process import step
-from support import s3_server
+from support import discovery, prometheus, s3_server
 
 _TAG = "e2e"
+_TORCH = "trainyard-e2e-torch:latest"
 _PLACES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt")
 
 
@@ -22,6 +23,9 @@ class Images:
 
     operator: str = f"trainyard-operator:{_TAG}"
     trainer: str = f"trainyard-trainer:{_TAG}"
+    payload: str = f"trainyard-payload:{_TAG}"
+    own: str = _TORCH  # of somebody who trains: Python and torch, and nothing of ours
+    prometheus: str = f"trainyard-e2e-prometheus:{_TAG}"
     s3: str = f"trainyard-e2e-s3:{s3_server.VERSION}"
 
 
@@ -36,10 +40,14 @@ def build_images() -> Images:
         for target in ("tools", "base"):
             _build(target, f"trainyard-e2e-{target}", base)
         recipe = ["-f", str(IMAGES / "torch.Dockerfile"), "--build-arg", "BASE=trainyard-e2e-base"]
-        _docker_build(*recipe, "--build-arg", "TOOLS=trainyard-e2e-tools", "-t", "trainyard-e2e-torch")
-        _build("trainer", images.trainer, [*base, "--build-arg", "TORCH=trainyard-e2e-torch"])
-    with step("image of the S3 server"):
-        _build_s3(images.s3)
+        _docker_build(*recipe, "--build-arg", "TOOLS=trainyard-e2e-tools", "-t", _TORCH)
+        _build("trainer", images.trainer, [*base, "--build-arg", f"TORCH={_TORCH}"])
+    with step("image of the payload"):
+        _build("payload", images.payload, base)
+    with step("images of the S3 server and Prometheus"):
+        _build_of("s3", images.s3, {"versitygw": s3_server.binary()})
+        server = {"prometheus": prometheus.binary("prometheus"), "discovery.py": Path(discovery.__file__)}
+        _build_of("prometheus", images.prometheus, server)
     return images
 
 
@@ -63,7 +71,9 @@ def _docker_build(*words: str) -> None:
     docker("build", "--network", "host", *secret, *words, str(ROOT))
 
 
-def _build_s3(tag: str) -> None:
+def _build_of(recipe: str, tag: str, files: dict[str, Path]) -> None:
+    """An image of `files`, by the names that its recipe knows them by."""
     with tempfile.TemporaryDirectory() as work:
-        shutil.copy2(s3_server.binary(), Path(work, "versitygw"))
-        docker("build", "-f", str(IMAGES / "s3.Dockerfile"), "-t", tag, work)
+        for name, path in files.items():
+            shutil.copy2(path, Path(work, name))
+        docker("build", "-f", str(IMAGES / f"{recipe}.Dockerfile"), "-t", tag, work)

@@ -17,6 +17,7 @@ from harness.places import ROOT
 from harness.process import step
 from support.s3_server import S3Server
 
+CHART = str(ROOT / "helm" / "trainyard")
 RELEASE = "trainyard"
 SYSTEM = "trainyard-system"
 SECRET = "object-storage"
@@ -28,10 +29,11 @@ Object = dict[str, Any]
 
 def install(cluster: Cluster, images: Images, *more: str) -> None:
     """Install the chart, or upgrade it; back when the operator is ready. `more`: words for helm. Raises Failed."""
-    operator, trainer = images.operator.rpartition(":"), images.trainer.rpartition(":")
+    operator, trainer, payload = (one.rpartition(":") for one in (images.operator, images.trainer, images.payload))
     values = {
         "image": {"repository": operator[0], "tag": operator[2], "pullPolicy": "Never"},
         "trainerImage": {"repository": trainer[0], "tag": trainer[2]},
+        "payloadImage": {"repository": payload[0], "tag": payload[2]},
         "replicas": 2,
         "runtimes": {
             "default": {
@@ -44,8 +46,7 @@ def install(cluster: Cluster, images: Images, *more: str) -> None:
     path.parent.mkdir(exist_ok=True)
     path.write_text(yaml.safe_dump(values))
     with step("the chart"):
-        chart = str(ROOT / "helm" / "trainyard")
-        words = ("upgrade", "--install", RELEASE, chart, "-n", SYSTEM, "--create-namespace")
+        words = ("upgrade", "--install", RELEASE, CHART, "-n", SYSTEM, "--create-namespace")
         cluster.helm(*words, "--values", str(path), "--wait", "--timeout", "120s", *more)
 
 

@@ -26,8 +26,5 @@ def deploy(cluster: Cluster, image: str) -> None:
 
 def outside(cluster: Cluster) -> S3Server:
     """The server as this machine reaches it; its `bucket()` makes buckets."""
-    service = cluster.get("-n", NAMESPACE, "service", "s3")
-    node = cluster.get("node", cluster.workers()[0])
-    address = next(one["address"] for one in node["status"]["addresses"] if one["type"] == "InternalIP")
-    endpoint = f"http://{address}:{service['spec']['ports'][0]['nodePort']}"
+    endpoint = f"http://{cluster.outside(NAMESPACE, 's3')}"
     return S3Server(endpoint, _numbers=count(int(time.time())))  # a cluster that was left has older buckets

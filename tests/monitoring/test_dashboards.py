@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from prometheus_client import start_http_server
 
-from support.dashboards import FOLDER, queries, without_data
+from support.dashboards import FOLDER, OWN, queries, without_data
 from support.helm import CHART
 from support.images import write_images
 from support.launched import wait_until
@@ -21,7 +21,6 @@ from support.prometheus import Prometheus, prometheus
 from support.running import metrics_port, running
 from trainyard_api.status import Progress, Status
 
-OWN = "The program's own"  # metrics that only a program with the SDK logs
 PROGRAM = """
 import itertools, torch
 from trainyard_trainer import current_job

@@ -9,6 +9,7 @@ from support.helm import CHART
 from support.prometheus import Prometheus
 
 FOLDER = CHART / "files" / "dashboards"
+OWN = "The program's own"  # title of the panel whose metrics only a program with the SDK logs
 
 
 def queries(name: str) -> Iterator[tuple[str, str]]:

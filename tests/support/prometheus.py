@@ -60,10 +60,18 @@ class Prometheus:
         """The series `expression` gives now. Raises AssertionError with Prometheus' words if it's no expression."""
         text = urllib.parse.urlencode({"query": expression})
         try:
-            with urllib.request.urlopen(f"{self.url}/api/v1/query?{text}", timeout=10) as answer:
-                found: list[dict[str, Any]] = json.load(answer)["data"]["result"]
+            found: list[dict[str, Any]] = self._get(f"query?{text}")["result"]
         except urllib.error.HTTPError as error:
             raise AssertionError(f"{expression}: {json.load(error).get('error')}") from error
+        return found
+
+    def rules(self) -> list[dict[str, Any]]:
+        """The alert rules it has, each with its `health` and its `alerts`."""
+        return [rule for group in self._get("rules?type=alert")["groups"] for rule in group["rules"]]
+
+    def _get(self, path: str) -> dict[str, Any]:
+        with urllib.request.urlopen(f"{self.url}/api/v1/{path}", timeout=10) as answer:
+            found: dict[str, Any] = json.load(answer)["data"]
         return found
 
 
