@@ -1,6 +1,7 @@
 """A Prometheus that has the chart's monitors and alerts: every panel has data during a run, and no alert cries wolf."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import yaml
@@ -13,7 +14,7 @@ from harness.product import SYSTEM, Object, Team, until
 from support.dashboards import OWN, without_data
 from support.prometheus import Prometheus
 
-LONG = {"epochs": 2000, "checkpoint": {"everySteps": 20, "keep": 2}}
+LONG: Any = {"epochs": 2000, "checkpoint": {"everySteps": 20, "keep": 2}}
 _RATE = "5m"  # so that what happened once since the test began is in every rate
 _PROGRAM = """
 import itertools, time, torch
@@ -70,7 +71,7 @@ def test_only_what_failed_is_an_alert_not_what_was_recovered(team: Team, server:
     assert _firing(team, server) == must
 
 
-def _script(team: Team, name: str, program: str, **spec: Object) -> Object:
+def _script(team: Team, name: str, program: str, **spec: Any) -> Object:
     """A job of one node that runs `program`."""
     team.script(name, program)
     job = team.digits(name, nodes=1, **spec)

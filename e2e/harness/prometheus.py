@@ -11,6 +11,7 @@ from harness.cluster import Cluster
 from harness.places import MANIFESTS, NAMESPACE
 from harness.process import step
 from harness.product import CHART, RELEASE, SYSTEM
+from support.control_plane.versions import KUBERNETES
 from support.monitors import TARGETS, rules, scrape_configs
 from support.prometheus import Prometheus
 
@@ -48,5 +49,5 @@ def _monitors(cluster: Cluster) -> list[dict[str, Any]]:
     kinds = ("serviceMonitor", "podMonitor", "prometheusRule")
     words = [f"--set=monitoring.{kind}.enabled=true" for kind in kinds]
     words += [f"--set=monitoring.{kind}.interval={_INTERVAL}" for kind in kinds[:2]]
-    made = cluster.helm("template", RELEASE, CHART, "-n", SYSTEM, *words)
+    made = cluster.helm("template", RELEASE, CHART, "-n", SYSTEM, "--kube-version", KUBERNETES, *words)
     return [each for each in yaml.safe_load_all(made) if each]

@@ -42,9 +42,10 @@ def of_endpoints(endpoints: list[Object], services: list[Object], pods: list[Obj
                 if service:
                     labels |= {"service_name": name, **_labels("service", service)}
                 pod = known_pods.get((namespace, (address.get("targetRef") or {}).get("name", "")))
-                for container, declared in _ports(pod) if pod else ():
-                    if declared["containerPort"] == port["port"]:
-                        labels |= _of_port(pod, container, declared)
+                if pod:
+                    for container, declared in _ports(pod):
+                        if declared["containerPort"] == port["port"]:
+                            labels |= _of_port(pod, container, declared)
                 yield _target(address["ip"], port["port"], labels)
 
 
