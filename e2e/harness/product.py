@@ -105,12 +105,14 @@ class Team:
 
     def when(self, name: str, seconds: float = _SECONDS, **wanted: Any) -> Object:
         """The job's status, once its fields are as wanted. Raises AssertionError with the last one."""
-        return until(
-            f"{name}: {wanted}",
-            lambda: self.status(name),
-            lambda status: all(status.get(field) == value for field, value in wanted.items()),
-            seconds,
-        )
+
+        def there(status: Object) -> bool:
+            ended = status.get("phase") in ("Failed", "Complete")
+            if ended and wanted.get("phase", status["phase"]) != status["phase"]:
+                raise AssertionError(f"{name} has ended: {status['phase']}, {status['message']}")
+            return all(status.get(field) == value for field, value in wanted.items())
+
+        return until(f"{name}: {wanted}", lambda: self.status(name), there, seconds)
 
     def pods(self, name: str) -> dict[str, Object]:
         """The job's pods by name."""
