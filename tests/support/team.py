@@ -22,16 +22,25 @@ NOW = "2026-01-02T03:04:05Z"
 SCRIPT = {"script": {"command": ["/train.py"]}, "template": {"image": "example.org/trainer:1"}}
 
 
+def credentials(api: client.ApiClient) -> dict[str, str]:
+    """Those of `api`, as a kubeconfig's user has them: a token, or a certificate."""
+    settings = api.configuration
+    if token := settings.api_key.get("authorization"):
+        return {"token": token.removeprefix("Bearer ")}
+    return {"client-certificate": settings.cert_file, "client-key": settings.key_file}
+
+
 def kubeconfig(api: client.ApiClient, folder: Path, namespace: str = "default", **changes: str) -> Path:
     """A kubeconfig file for the server of `api`; `changes`: server or token."""
     settings = api.configuration
-    token = settings.api_key["authorization"].removeprefix("Bearer ")
     cluster = {"server": changes.get("server", settings.host), "certificate-authority": settings.ssl_ca_cert}
     document = {
         "apiVersion": "v1",
         "kind": "Config",
         "clusters": [{"name": "tests", "cluster": cluster}],
-        "users": [{"name": "somebody", "user": {"token": changes.get("token", token)}}],
+        "users": [
+            {"name": "somebody", "user": {"token": changes["token"]} if "token" in changes else credentials(api)}
+        ],
         "contexts": [{"name": "tests", "context": {"cluster": "tests", "user": "somebody", "namespace": namespace}}],
         "current-context": "tests",
     }
