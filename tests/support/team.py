@@ -12,6 +12,7 @@ from unittest.mock import patch
 
 import yaml
 from kubernetes import client
+from kubernetes.client.exceptions import ApiException
 
 from support.commands import Ended
 from trainyard_cli.main import main
@@ -22,12 +23,9 @@ NOW = "2026-01-02T03:04:05Z"
 SCRIPT = {"script": {"command": ["/train.py"]}, "template": {"image": "example.org/trainer:1"}}
 
 
-def credentials(api: client.ApiClient) -> dict[str, str]:
-    """Those of `api`, as a kubeconfig's user has them: a token, or a certificate."""
-    settings = api.configuration
-    if token := settings.api_key.get("authorization"):
-        return {"token": token.removeprefix("Bearer ")}
-    return {"client-certificate": settings.cert_file, "client-key": settings.key_file}
+def token_of(api: client.ApiClient) -> str:
+    """The token with which `api` speaks."""
+    return str(api.configuration.auth_settings()["BearerToken"]["value"]).removeprefix("Bearer ")
 
 
 def kubeconfig(api: client.ApiClient, folder: Path, namespace: str = "default", **changes: str) -> Path:
@@ -38,9 +36,7 @@ def kubeconfig(api: client.ApiClient, folder: Path, namespace: str = "default", 
         "apiVersion": "v1",
         "kind": "Config",
         "clusters": [{"name": "tests", "cluster": cluster}],
-        "users": [
-            {"name": "somebody", "user": {"token": changes["token"]} if "token" in changes else credentials(api)}
-        ],
+        "users": [{"name": "somebody", "user": {"token": changes.get("token") or token_of(api)}}],
         "contexts": [{"name": "tests", "context": {"cluster": "tests", "user": "somebody", "namespace": namespace}}],
         "current-context": "tests",
     }
@@ -59,6 +55,11 @@ class Team:
 
     def __post_init__(self) -> None:
         self.core.create_namespace({"metadata": {"name": self.namespace}})
+        try:
+            self.core.create_namespaced_service_account(self.namespace, {"metadata": {"name": "default"}})
+        except ApiException as error:
+            if error.status != 409:  # a controller was quicker
+                raise
         self.config = kubeconfig(self.api, self.folder, self.namespace)
 
     @property

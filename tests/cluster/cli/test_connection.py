@@ -11,7 +11,7 @@ import yaml
 
 from support.commands import plain, trainyard
 from support.control_plane import ControlPlane, control_plane
-from support.team import Team, credentials, kubeconfig
+from support.team import Team, kubeconfig, token_of
 
 SILENT = "https://127.0.0.1:9"  # nothing listens there (RFC 863)
 
@@ -78,11 +78,11 @@ def test_credentials_that_nobody_knows(team: Team) -> None:
 def test_a_login_by_a_program(team: Team) -> None:
     """How cloud clusters log people in: the kubeconfig names a program that prints a token."""
     document = yaml.safe_load(team.config.read_text())
-    user = credentials(team.api)
-    status = {"token": user["token"]} if "token" in user else {}
-    for name, key in (("clientCertificateData", "client-certificate"), ("clientKeyData", "client-key")):
-        status |= {name: Path(user[key]).read_text()} if key in user else {}
-    credential = {"apiVersion": "client.authentication.k8s.io/v1", "kind": "ExecCredential", "status": status}
+    credential = {
+        "apiVersion": "client.authentication.k8s.io/v1",
+        "kind": "ExecCredential",
+        "status": {"token": token_of(team.api)},
+    }
     program = team.folder / "login.py"
     program.write_text(f"print({json.dumps(json.dumps(credential))})\n")
     document["users"][0]["user"] = {}
