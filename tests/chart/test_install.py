@@ -57,10 +57,7 @@ def empty(cluster: HelmCluster) -> Iterator[set[Object]]:
     before = cluster.objects()
     yield before
     cluster.helm("uninstall", "--ignore-not-found")
-    extensions = client.ApiextensionsV1Api(cluster.api)
-    for name in cluster.definitions():
-        extensions.delete_custom_resource_definition(name)
-    wait_until(lambda: not cluster.definitions(), "the definitions are gone")
+    cluster.remove_definitions()
 
 
 @pytest.mark.parametrize("variant", VARIANTS)

@@ -1,6 +1,7 @@
 """A real API server with controllers, asked as an administrator, and Helm for it."""
 
 import json
+from contextlib import suppress
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -69,6 +70,13 @@ class HelmCluster:
         """Names of the resource definitions of ours that are there."""
         found = self.get("/apis/apiextensions.k8s.io/v1/customresourcedefinitions")["items"]
         return {each["metadata"]["name"] for each in found if each["spec"]["group"] == "trainyard.dev"}
+
+    def remove_definitions(self) -> None:
+        """Remove our resource definitions with all their objects; back when they are gone."""
+        for name in self.definitions():
+            with suppress(client.exceptions.NotFoundException):  # it was on its way out already
+                client.ApiextensionsV1Api(self.api).delete_custom_resource_definition(name)
+        wait_until(lambda: not self.definitions(), "the definitions are gone")
 
     def _get_if_there(self, path: str) -> Any:
         """As `get`; {} of a kind whose definition has just gone."""
