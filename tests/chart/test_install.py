@@ -93,7 +93,7 @@ def test_without_keep_nothing_is_left(cluster: HelmCluster, empty: set[Object]) 
     cluster.helm("install", str(CHART), values={"runtimes": RUNTIMES, "crds": {"keep": False}})
     cluster.create({**JOB, "metadata": {"name": "digits", "namespace": "team-a"}})
     cluster.helm("uninstall")
-    wait_until(lambda: not cluster.definitions(), "the definitions are gone, with all their objects")
+    cluster.until_definitions_are_gone()
     assert cluster.objects() == empty
 
 

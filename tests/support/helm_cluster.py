@@ -76,7 +76,11 @@ class HelmCluster:
         for name in self.definitions():
             with suppress(client.exceptions.NotFoundException):  # it was on its way out already
                 client.ApiextensionsV1Api(self.api).delete_custom_resource_definition(name)
-        wait_until(lambda: not self.definitions(), "the definitions are gone")
+        self.until_definitions_are_gone()
+
+    def until_definitions_are_gone(self) -> None:
+        """Wait: at a busy API server, removing the objects of a definition is tried again after longer and longer."""
+        wait_until(lambda: not self.definitions(), "the definitions are gone", seconds=300)
 
     def _get_if_there(self, path: str) -> Any:
         """As `get`; {} of a kind whose definition has just gone."""
