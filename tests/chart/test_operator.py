@@ -37,13 +37,13 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HelmCluster]:
         found = HelmCluster(plane, tmp_path_factory.mktemp("helm"))
         with found.api:
             for name in ("trainyard", "team-a"):
-                found.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
+                found.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
             account = {
                 "apiVersion": "v1",
                 "kind": "ServiceAccount",
                 "metadata": {"name": "default", "namespace": "team-a"},
             }
-            found.create(account)
+            found.apply(account)
             yield found
 
 
@@ -102,11 +102,11 @@ def values(request: pytest.FixtureRequest, cluster: HelmCluster) -> Iterator[dic
     found = MODES[request.param]
     if "namespaces" in found:  # then an administrator brings the definitions
         for definition in (CHART / "files" / "crds").iterdir():
-            cluster.create(yaml.safe_load(definition.read_text()))
+            cluster.apply(yaml.safe_load(definition.read_text()))
     cluster.helm("install", str(CHART), values=found)
     yield found
     cluster.helm("uninstall")
-    cluster.remove_definitions()
+    cluster.remove_jobs()
 
 
 def test_nothing_is_refused_to_it(values: dict[str, Any], cluster: HelmCluster, tmp_path: Path) -> None:
@@ -120,7 +120,7 @@ def test_nothing_is_refused_to_it(values: dict[str, Any], cluster: HelmCluster, 
         return found
 
     with operator(cluster, tmp_path, values) as port:
-        cluster.create(
+        cluster.apply(
             {
                 "apiVersion": "trainyard.dev/v1alpha1",
                 "kind": "TrainingJob",
