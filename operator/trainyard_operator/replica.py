@@ -157,6 +157,9 @@ class Replica:
         while True:
             await asyncio.sleep(self._settings.resync_seconds)
             await self._until_answered(self._sweep.run)
+            for watch in self._watches:
+                if watch.resource != NODES:  # those report every few minutes anyway, and are large
+                    await self._until_answered(watch.list)
             self._index.all_changed()
 
     async def _until_answered(self, ask: Any) -> None:
@@ -164,7 +167,7 @@ class Replica:
             try:
                 await ask()
             except (ApiError, *UNREACHABLE) as error:
-                logger.warning("Listing jobs: %s", error or type(error).__name__)
+                logger.warning("Listing: %s", error or type(error).__name__)
                 await asyncio.sleep(1.0)
             else:
                 return

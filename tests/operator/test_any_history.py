@@ -97,9 +97,7 @@ class AnyHistory(RuleBasedStateMachine):
             running = [container({"running": {}}, ready=True)]
             node, since = f"node-{pick % 3}", clock.seconds(self.cluster.moment)
             status = {"phase": "Running", "startTime": since, "podIP": "10.0.0.1"}
-            self.cluster.change_pod(
-                pod, spec={"nodeName": node}, conditions=ready, containerStatuses=running, **status
-            )
+            self.cluster.change_pod(pod, spec={"nodeName": node}, conditions=ready, containerStatuses=running, **status)
 
     @rule(pick=PICK, code=st.sampled_from(CODES), reason=st.sampled_from(REASONS), message=st.text(max_size=20))
     def fail(self, pick: int, code: int, reason: str, message: str) -> None:
@@ -167,7 +165,9 @@ class AnyHistory(RuleBasedStateMachine):
     @invariant()
     def an_end_is_an_end_and_counts_never_fall(self) -> None:
         status = self._written()
-        ended = next((c.type for c in status.conditions if c.type in ("Complete", "Failed") and c.status == "True"), None)
+        ended = next(
+            (c.type for c in status.conditions if c.type in ("Complete", "Failed") and c.status == "True"), None
+        )
         assert self.ended in (None, ended), f"{self.ended} became {ended}"
         self.ended = ended
         counts = (status.restarts.user, status.restarts.infrastructure, status.restarts.attempt)

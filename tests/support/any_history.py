@@ -67,7 +67,9 @@ class Cluster:
         metadata = {**self.job["metadata"], "generation": self.job["metadata"]["generation"] + 1}
         self.put(JOBS, {**self.job, "metadata": metadata, "spec": {**self.job["spec"], **spec}})
 
-    def change_pod(self, pod: Object, metadata: Object | None = None, spec: Object | None = None, **status: Any) -> None:
+    def change_pod(
+        self, pod: Object, metadata: Object | None = None, spec: Object | None = None, **status: Any
+    ) -> None:
         """What a scheduler or a kubelet does."""
         changed = {name: {**pod.get(name, {}), **(new or {})} for name, new in (("metadata", metadata), ("spec", spec))}
         self.put(PODS, {**pod, **changed, "status": {**pod.get("status", {}), **status}})

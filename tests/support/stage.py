@@ -149,7 +149,9 @@ class Stage:
                 [each["metadata"]["name"], each["metadata"]["labels"], each["status"]["phase"], _deadline(each)]
                 for each in self.space.pods("digits").values()
             ),
-            "others": [[each["metadata"]["name"], each.get("data") or each["spec"]["selector"]] for each in self.left()],
+            "others": [
+                [each["metadata"]["name"], each.get("data") or each["spec"]["selector"]] for each in self.left()
+            ],
         }
         text = json.dumps(found, sort_keys=True).replace(self.space.name, "NAMESPACE")
         text = text.replace("digits-1 on node-1: it was deleted", "digits-1: it was deleted")  # if it was seen to go
