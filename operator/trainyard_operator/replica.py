@@ -97,6 +97,10 @@ class Replica:
         async def login(**_: Any) -> kopf.AiohttpSession:
             return session
 
+        @kopf.on.cleanup(registry=registry)
+        async def cleanup(**_: Any) -> None:
+            self._stop.set()  # after a signal kopf waits 5 s for its own task that waits for this
+
         settings = kopf.OperatorSettings()
         settings.posting.enabled = False
         settings.scanning.disabled = True
@@ -110,8 +114,7 @@ class Replica:
             namespaces=namespaces,
             stop_flag=self._stop,
         )
-        if not self._stop.is_set():
-            logger.info("Stopping")
+        logger.info("Stopping")
 
     def _keep(self, doing: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Run it for as long as the operator lives: whichever way it ends, nothing goes on without it."""

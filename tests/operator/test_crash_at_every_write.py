@@ -87,6 +87,7 @@ def play(plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> Itera
 def test_a_crash_changes_nothing(play: Play, scenario: Scenario) -> None:
     outcome, writes, _ = play.play(scenario)
     count = writes.total()
+    print(scenario.name, dict(writes))  # noqa: T201
     points = [(number, when) for number in range(1, count + 1) for when in ("before", "after")]
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         found = list(pool.map(lambda point: play.play(scenario, *point), points))

@@ -116,7 +116,7 @@ def test_a_lease_that_cannot_be_renewed_ends_the_work(alone: Namespace, first: R
     alone.when("digits", phase="Restarting")
     assert _holder(alone).startswith("second_")
     assert first.proxy.writes == before
-    alone.run_all("digits")
+    _replaced(alone)
     assert alone.status("digits")["restarts"]["user"] == 1
 
 

@@ -61,6 +61,7 @@ def test_events_that_come_in_disorder_or_not_at_all(
     proxy: ApiProxy, alone: Namespace, tmp_path: Path, drop: float
 ) -> None:
     seed = random.randrange(1 << 32)
+    print(f"seed {seed}")  # noqa: T201
     proxy.mangle = Mangled(seed, drop)
     often = {"TRAINYARD_RESYNC_SECONDS": "1", "TRAINYARD_NAMESPACES": alone.name}
     with an_operator(proxy.through, tmp_path / "log", **often):
@@ -141,6 +142,7 @@ def test_an_outage_of_the_api_server_is_survived(
 @pytest.mark.parametrize("status", [429, 500, 503])
 def test_a_storm_of_refusals_changes_nothing(proxy: ApiProxy, alone: Namespace, tmp_path: Path, status: int) -> None:
     seed = random.randrange(1 << 32)
+    print(f"seed {seed}")  # noqa: T201
     chance = random.Random(seed)
     refuse = Fault("answer", status=status, reason="Storm", retry_after=1 if status == 429 else None)
     cut = Fault("cut after")
