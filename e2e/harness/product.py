@@ -12,6 +12,7 @@ import yaml
 
 from harness import s3
 from harness.cluster import Cluster
+from harness.docker import docker
 from harness.images import Images
 from harness.places import ROOT
 from harness.process import step
@@ -33,6 +34,8 @@ def install(cluster: Cluster, images: Images, *more: str) -> None:
         "image": {"repository": operator[0], "tag": operator[2], "pullPolicy": "Never"},
         "trainerImage": {"repository": trainer[0], "tag": trainer[2]},
         "replicas": 2,
+        # The tag says nothing of what is in it: a cluster that was kept must get the new operator.
+        "podAnnotations": {"trainyard.dev/image": docker("image", "inspect", "--format", "{{.Id}}", images.operator)},
         "runtimes": {
             "default": {
                 "template": {"imagePullPolicy": "IfNotPresent"},
