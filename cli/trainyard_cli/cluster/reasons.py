@@ -17,7 +17,7 @@ NEXT_STEPS: dict[str, str] = {
     "StorageMissing": "set spec.storage.uri to s3://bucket/prefix, here or in the TrainingRuntime",
     "Starting": "wait: images are pulled and containers started; the events below tell how far",
     "WaitingForNodes": "wait for the node that the message names; its pod's state and events are above",
-    "Running": "follow it: {logs} -f",
+    "Running": "follow it: {follow}",
     "Restarting": "nothing: it goes on from its newest checkpoint; {logs} tells what happened",
     "Hung": "see where each rank stood, in the log: {logs}",
     "OutOfMemory": "lower the batch size or raise spec.template.resources.limits.memory, then {again}",
