@@ -12,6 +12,7 @@ import yaml
 
 from harness import s3
 from harness.cluster import Cluster
+from harness.docker import docker
 from harness.images import Images
 from harness.places import ROOT
 from harness.process import step
@@ -35,6 +36,8 @@ def install(cluster: Cluster, images: Images, *more: str) -> None:
         "trainerImage": {"repository": trainer[0], "tag": trainer[2]},
         "payloadImage": {"repository": payload[0], "tag": payload[2]},
         "replicas": 2,
+        # The tag says nothing of what is in it: a cluster that was kept must get the new operator.
+        "podAnnotations": {"trainyard.dev/image": docker("image", "inspect", "--format", "{{.Id}}", images.operator)},
         "runtimes": {
             "default": {
                 "template": {"imagePullPolicy": "IfNotPresent"},
@@ -106,12 +109,14 @@ class Team:
 
     def when(self, name: str, seconds: float = _SECONDS, **wanted: Any) -> Object:
         """The job's status, once its fields are as wanted. Raises AssertionError with the last one."""
-        return until(
-            f"{name}: {wanted}",
-            lambda: self.status(name),
-            lambda status: all(status.get(field) == value for field, value in wanted.items()),
-            seconds,
-        )
+
+        def there(status: Object) -> bool:
+            ended = status.get("phase") in ("Failed", "Complete")
+            if ended and wanted.get("phase", status["phase"]) != status["phase"]:
+                raise AssertionError(f"{name} has ended: {status['phase']}, {status['message']}")
+            return all(status.get(field) == value for field, value in wanted.items())
+
+        return until(f"{name}: {wanted}", lambda: self.status(name), there, seconds)
 
     def pods(self, name: str) -> dict[str, Object]:
         """The job's pods by name."""

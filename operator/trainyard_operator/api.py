@@ -3,7 +3,7 @@
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,13 +64,27 @@ class ApiError(Exception):
         self.retry_after = retry_after  # seconds
 
 
-class Api:
-    """Calls to one API server, counted. Raises ApiError, aiohttp.ClientError or TimeoutError."""
+class Fenced(OSError):
+    """A write was not sent: this replica may not act any more."""
 
-    def __init__(self, session: aiohttp.ClientSession, server: str, metrics: Metrics) -> None:
+
+class Api:
+    """Calls to one API server, counted. Raises ApiError, aiohttp.ClientError, TimeoutError or Fenced.
+
+    `may_write` is asked right before each write: a look at a job that began while the Lease was held may outlast it.
+    """
+
+    def __init__(
+        self,
+        session: aiohttp.ClientSession,
+        server: str,
+        metrics: Metrics,
+        may_write: Callable[[], bool] = lambda: True,
+    ) -> None:
         self._session = session
         self._server = server.rstrip("/")
         self._metrics = metrics
+        self._may_write = may_write
 
     async def get(self, path: str, params: Mapping[str, str] | None = None, accept: str = "") -> Object:
         """The object or list at `path`."""
@@ -129,6 +143,8 @@ class Api:
         params: Mapping[str, str] | None = None,
         accept: str = "",
     ) -> Object:
+        if method != "GET" and not self._may_write():
+            raise Fenced("the Lease is lost")
         headers = {"Accept": accept or "application/json"}
         data = None
         if body is not None:

@@ -88,12 +88,17 @@ class Index:
         if self._silent.pop(name, None):
             self._node_changed(name)
 
-    def replace(self, resource: Resource, objects: list[Object], namespace: str | None) -> None:
-        """Take in a whole list: what isn't on it is gone. `namespace`: the part that was listed; None: all."""
+    def replace(self, resource: Resource, objects: list[Object], namespace: str | None, version: int) -> None:
+        """Take in a whole list: what isn't on it is gone, unless it is newer than the list's `version`.
+
+        `namespace`: the part that was listed; None: all.
+        """
         there = {(obj["metadata"].get("namespace"), obj["metadata"]["name"]): obj["metadata"]["uid"] for obj in objects}
         for old in self._all(resource):
             metadata = old["metadata"]
             if namespace and metadata.get("namespace") != namespace:
+                continue
+            if int(metadata.get("resourceVersion", 0)) > version:  # we made it while the list was under way
                 continue
             if there.get((metadata.get("namespace"), metadata["name"])) != metadata["uid"]:
                 self.remove(resource, old)
@@ -148,10 +153,8 @@ def _job_of(obj: Object) -> Key | None:
 
 
 def _newer(obj: Object, old: Object | None) -> bool:
-    """Resource versions of one kind in one cluster are numbers that grow."""
-    if old is None or obj["metadata"]["uid"] != old["metadata"]["uid"]:
-        return True
-    return int(obj["metadata"]["resourceVersion"]) > int(old["metadata"]["resourceVersion"])
+    """Resource versions of one kind in one cluster are numbers that grow, also from an object to its successor."""
+    return old is None or int(obj["metadata"]["resourceVersion"]) > int(old["metadata"]["resourceVersion"])
 
 
 def slim(resource: Resource, obj: Object) -> Object:

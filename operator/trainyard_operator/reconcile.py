@@ -115,15 +115,24 @@ class Reconciler:
         return None
 
     async def _write(self, state: State, status: Status) -> None:
-        """One write: the whole status, and only if the job is still the one that was observed."""
+        """One write: the whole status, and only if job and status are still those that were observed.
+
+        A write of a replica that has lost the Lease meanwhile, and arrives late, takes no count and no end back.
+        """
         await self._recorder.record(state, status)
         body = status.model_dump(mode="json", by_alias=True, exclude_none=True)
         patch: list[dict[str, object]] = [
             {"op": "test", "path": "/metadata/uid", "value": state.uid},
+            *_unchanged(state),
             {"op": "add", "path": "/status", "value": body},
         ]
         path = JOBS.path(state.key.namespace, state.key.name, "status")
-        self._index.put(JOBS, await self._api.patch(path, patch, "json"))
+        try:
+            self._index.put(JOBS, await self._api.patch(path, patch, "json"))
+        except ApiError as error:
+            if error.status == 422:  # it isn't as it was observed: somebody else has written, and the watch is behind
+                self._index.put(JOBS, await self._api.get(JOBS.path(state.key.namespace, state.key.name)))
+            raise
         self._written[state.key] = time.monotonic()
         self._starting.pop(state.key, None)
         self._metrics.jobs[state.key] = status
@@ -157,6 +166,14 @@ class Reconciler:
 def _only_moves_on(status: Status, last: Status) -> bool:
     """Whether nothing but the number of pods has changed on the way from one phase to the next."""
     return status.phase in MOVING and (status.phase, status.reason) == (last.phase, last.reason)
+
+
+def _unchanged(state: State) -> list[dict[str, object]]:
+    """Tests of a JSON patch: what must not be written over by one who hasn't seen it."""
+    live = state.raw.get("status") or {}
+    return [
+        {"op": "test", "path": f"/status/{name}", "value": live[name]} for name in ("phase", "restarts") if name in live
+    ]
 
 
 def _created(state: State) -> datetime:

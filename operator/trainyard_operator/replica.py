@@ -46,7 +46,8 @@ class Replica:
         self._watches = list(self._make_watches())
         self._sweep = Sweep(self._api, self._index, settings.namespaces)
         self._lease = Lease(self._api, settings.namespace, settings.lease, settings.identity, metrics)
-        self._reconciler = Reconciler(self._api, self._index, self._queue, metrics, settings.images)
+        acting = Api(self._session, connection.server, metrics, self._lease.valid)
+        self._reconciler = Reconciler(acting, self._index, self._queue, metrics, settings.images)
         self._poller = Poller(self._reconciler.observer, self._queue, settings.poll_seconds)
         self._listed = asyncio.Event()
         self._health = Health(self._watches, self._queue, metrics, self._listed.is_set)
@@ -96,6 +97,10 @@ class Replica:
         async def login(**_: Any) -> kopf.AiohttpSession:
             return session
 
+        @kopf.on.cleanup(registry=registry)
+        async def cleanup(**_: Any) -> None:
+            self._stop.set()  # after a signal kopf waits 5 s for its own task that waits for this
+
         settings = kopf.OperatorSettings()
         settings.posting.enabled = False
         settings.scanning.disabled = True
@@ -109,8 +114,7 @@ class Replica:
             namespaces=namespaces,
             stop_flag=self._stop,
         )
-        if not self._stop.is_set():
-            logger.info("Stopping")
+        logger.info("Stopping")
 
     def _keep(self, doing: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Run it for as long as the operator lives: whichever way it ends, nothing goes on without it."""
@@ -157,6 +161,9 @@ class Replica:
         while True:
             await asyncio.sleep(self._settings.resync_seconds)
             await self._until_answered(self._sweep.run)
+            for watch in self._watches:
+                if watch.resource != NODES:  # those report every few minutes anyway, and are large
+                    await self._until_answered(watch.list)
             self._index.all_changed()
 
     async def _until_answered(self, ask: Any) -> None:
@@ -164,7 +171,7 @@ class Replica:
             try:
                 await ask()
             except (ApiError, *UNREACHABLE) as error:
-                logger.warning("Listing jobs: %s", error or type(error).__name__)
+                logger.warning("Listing: %s", error or type(error).__name__)
                 await asyncio.sleep(1.0)
             else:
                 return

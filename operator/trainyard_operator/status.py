@@ -94,8 +94,18 @@ def _reported(state: State) -> dict[str, object]:
     report = first and ((first.end and first.end.report) or state.reports.get(first.uid))
     if not report:
         return {}
-    found = {"progress": report.progress, "checkpoint": report.checkpoint, "model": report.model}
+    found = {"progress": _short(report.progress), "checkpoint": report.checkpoint, "model": report.model}
     return {name: value for name, value in found.items() if value is not None}
+
+
+def _short(progress: Progress | None) -> Progress | None:
+    """As many digits as a person reads in a table."""
+    if progress is None:
+        return None
+    update = {"samples_per_second": float(f"{progress.samples_per_second:.4g}")}
+    if progress.loss is not None:
+        update["loss"] = float(f"{progress.loss:.4g}")
+    return progress.model_copy(update=update)
 
 
 def _conditions(state: State, verdict: Verdict) -> list[Condition]:

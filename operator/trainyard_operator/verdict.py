@@ -129,7 +129,8 @@ def _running(state: State) -> Verdict | None:
     if report is None:
         return Verdict("Running", "Running", f"{len(up(state))} nodes run")
     culprit = _restarted(state)
-    if culprit and report.progress is None:
+    tells = report.stage == "train" or report.heartbeats  # a program without our SDK never tells of progress
+    if culprit and tells and report.progress is None:
         return Verdict("Running", culprit[0], culprit[1])
     if report.waiting:
         return Verdict("Running", "WaitingForNodes", plain(f"{state.pods[0].name} waits {report.waiting}"))

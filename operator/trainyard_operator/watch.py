@@ -15,6 +15,7 @@ _WATCH_SECONDS = 290  # the server ends the watch then; the next one goes on fro
 _SILENCE_SECONDS = 100.0  # a bookmark comes every minute
 _MOST_SECONDS = 30.0
 _GONE = 410
+_Objects = list[dict[str, Any]]
 
 logger = logging.getLogger(__name__)
 
@@ -38,7 +39,7 @@ class Watch:
         while True:
             try:
                 if not version:
-                    version = await self._list()
+                    version = await self.list()
                 async for event in self._events(version):
                     failures = 0
                     version = self._take_in(event)
@@ -54,8 +55,9 @@ class Watch:
                 logger.warning("Watching %s: no answer (%s)", self.resource.plural, error or type(error).__name__)
                 await asyncio.sleep(_pause(failures))
 
-    async def _list(self) -> str:
-        objects: list[dict[str, Any]] = []
+    async def list(self) -> str:
+        """Put the index right, whatever was missed. Returns the list's resource version."""
+        objects: _Objects = []
         params = {**self._params, "limit": str(_PAGE)}
         kind = {"apiVersion": self.resource.api_version, "kind": self.resource.kind}
         while True:
@@ -64,10 +66,11 @@ class Watch:
             if not page["metadata"].get("continue"):
                 break
             params["continue"] = page["metadata"]["continue"]
-        self._index.replace(self.resource, objects, self._namespace)
+        version = str(page["metadata"]["resourceVersion"])
+        self._index.replace(self.resource, objects, self._namespace, int(version))
         self.alive = time.monotonic()
         self.listed.set()
-        return str(page["metadata"]["resourceVersion"])
+        return version
 
     async def _events(self, version: str) -> Any:
         params = {

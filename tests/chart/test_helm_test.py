@@ -76,7 +76,7 @@ def test_the_operator_is_not_well(cluster: HelmCluster, tmp_path: Path) -> None:
 
 
 def test_the_account_has_no_rights(cluster: HelmCluster, tmp_path: Path) -> None:
-    cluster.create(
+    cluster.apply(
         {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "other", "namespace": "trainyard"}}
     )
     done = run(cluster, tmp_path, Operator, "other")

@@ -38,12 +38,12 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HelmCluster]:
         found = HelmCluster(plane, tmp_path_factory.mktemp("helm"))
         with found.api:
             for definition in monitoring_definitions():
-                found.create(definition)
+                found.apply(definition)
             wait_until(lambda: "monitoring.coreos.com" in str(found.get("/apis")), "its kinds are known")
             plane.start_controllers()
             for name in NAMESPACES:
                 metadata = {"name": name, "labels": {"pod-security.kubernetes.io/enforce": "restricted"}}
-                found.create({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
+                found.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
             wait_until(
                 lambda: all(("serviceaccounts", name, "default") in found.objects() for name in NAMESPACES),
                 "they are ready",
@@ -53,14 +53,11 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HelmCluster]:
 
 @pytest.fixture
 def empty(cluster: HelmCluster) -> Iterator[set[Object]]:
-    """What there is before; whatever a test leaves is removed."""
-    before = cluster.objects()
+    """What there is before, our definitions left out; whatever else a test leaves is removed."""
+    before = cluster.objects() - DEFINITIONS
     yield before
     cluster.helm("uninstall", "--ignore-not-found")
-    extensions = client.ApiextensionsV1Api(cluster.api)
-    for name in cluster.definitions():
-        extensions.delete_custom_resource_definition(name)
-    wait_until(lambda: not cluster.definitions(), "the definitions are gone")
+    cluster.remove_jobs()
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
@@ -71,19 +68,19 @@ def test_the_api_server_takes_every_object(variant: str, cluster: HelmCluster, e
     pods += [each["spec"]["template"]["spec"] for each in of_kind(objects, "Deployment")]
     for each in objects:
         if each["kind"] != "Pod":
-            cluster.create(each, dryRun="All")
+            cluster.apply(each, dryRun="All")
     for spec in pods:  # the namespace enforces the restricted level
         metadata = {"name": "pod", "namespace": "trainyard"}
         spec = {**spec, "serviceAccountName": "default"}
-        cluster.create({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}, dryRun="All")
-    assert cluster.objects() == empty
+        cluster.apply({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}, dryRun="All")
+    assert cluster.objects() - DEFINITIONS == empty
 
 
 def test_an_uninstall_leaves_what_was_asked_to_stay_and_nothing_else(cluster: HelmCluster, empty: set[Object]) -> None:
     values = {"replicas": 2, "runtimes": RUNTIMES, "monitoring": MONITORING}
     cluster.helm("install", str(CHART), values=values)
     assert ("trainingruntimes", "", "a100") in cluster.objects()
-    cluster.create({**JOB, "metadata": {"name": "digits", "namespace": "team-a"}})
+    cluster.apply({**JOB, "metadata": {"name": "digits", "namespace": "team-a"}})
     cluster.helm("uninstall")
     assert cluster.objects() - empty == {*DEFINITIONS, ("trainingjobs", "team-a", "digits")}
 
@@ -94,7 +91,7 @@ def test_an_uninstall_leaves_what_was_asked_to_stay_and_nothing_else(cluster: He
 
 def test_without_keep_nothing_is_left(cluster: HelmCluster, empty: set[Object]) -> None:
     cluster.helm("install", str(CHART), values={"runtimes": RUNTIMES, "crds": {"keep": False}})
-    cluster.create({**JOB, "metadata": {"name": "digits", "namespace": "team-a"}})
+    cluster.apply({**JOB, "metadata": {"name": "digits", "namespace": "team-a"}})
     cluster.helm("uninstall")
     wait_until(lambda: not cluster.definitions(), "the definitions are gone, with all their objects")
     assert cluster.objects() == empty
@@ -103,9 +100,10 @@ def test_without_keep_nothing_is_left(cluster: HelmCluster, empty: set[Object]) 
 def test_an_upgrade_upgrades_the_definitions_and_touches_no_job(
     cluster: HelmCluster, empty: set[Object], tmp_path: Path
 ) -> None:
+    cluster.remove_definitions()
     older = _older_chart(tmp_path)
     cluster.helm("install", str(older))
-    cluster.create({**JOB, "metadata": {"name": "digits", "namespace": "team-a"}})
+    cluster.apply({**JOB, "metadata": {"name": "digits", "namespace": "team-a"}})
     path = "/apis/trainyard.dev/v1alpha1/namespaces/team-a/trainingjobs/digits"
     columns = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/trainingjobs.trainyard.dev"
     before = cluster.get(path)
@@ -193,7 +191,7 @@ def test_rights_of_people(cluster: HelmCluster, empty: set[Object]) -> None:
     for person, role in (("ann", "edit"), ("bob", "view")):
         subject = {"kind": "User", "name": person, "apiGroup": "rbac.authorization.k8s.io"}
         metadata = {"name": person, "namespace": "team-a"}
-        cluster.create(
+        cluster.apply(
             {**binding, "metadata": metadata, "roleRef": {**binding["roleRef"], "name": role}, "subjects": [subject]}
         )
 
@@ -213,7 +211,7 @@ def test_rights_of_people(cluster: HelmCluster, empty: set[Object]) -> None:
 
 def test_rights_in_named_namespaces(cluster: HelmCluster, empty: set[Object]) -> None:
     for definition in (CHART / "files" / "crds").iterdir():  # as an administrator would
-        cluster.create(yaml.safe_load(definition.read_text()))
+        cluster.apply(yaml.safe_load(definition.read_text()))
     before = cluster.objects()
     cluster.helm("install", str(CHART), values=VARIANTS["namespaced"])
     made = [each for each in cluster.objects() - before if each[0] != "ipaddresses"]  # the Service's, by Kubernetes

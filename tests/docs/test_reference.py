@@ -56,6 +56,18 @@ def test_every_cause_that_the_code_names_is_told() -> None:
     assert sorted(cause for cause in causes if not re.search(rf"\b{cause}\b", TROUBLES)) == []
 
 
+OPERATOR = ROOT / "operator" / "trainyard_operator"
+
+
+@pytest.mark.skipif(not OPERATOR.exists(), reason="no operator is here")
+def test_every_reason_that_the_operator_gives_is_told() -> None:
+    code = "\n".join(path.read_text() for path in OPERATOR.rglob("*.py"))
+    given = re.findall(r'(?:Trouble|Wait)\("(\w+)"|Verdict\([^,]+, "(\w+)"|Account\.\w+, "(\w+)"', code)
+    reasons = {reason for groups in given for reason in groups if reason}
+    assert len(reasons) > 12
+    assert sorted(reasons - SECTIONS) == []
+
+
 def test_manifests_on_the_pages_are_taken() -> None:
     (runtime,) = re.findall(r"^```yaml\n(.*?)^```$", (DOCS / "cluster.md").read_text(), re.DOTALL | re.MULTILINE)
     TrainingRuntime.model_validate(yaml.safe_load(runtime))

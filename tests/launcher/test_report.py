@@ -49,6 +49,8 @@ def test_it_tells_what_it_has_heard(tmp_path: Path) -> None:
         assert said.fault is not None
         assert said.fault.cause == "Killed"
         assert said.checkpoint == CHECKPOINT
+        account.begin()
+        assert asked(here.report_port).progress is None
         with pytest.raises(urllib.error.HTTPError, match="404"):
             asked(here.report_port, "/etc/passwd")
 

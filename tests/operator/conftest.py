@@ -7,6 +7,7 @@ import pytest
 import yaml
 from kubernetes import client
 
+from support.api_proxy import ApiProxy, api_proxy
 from support.cluster import Namespace, namespace, until
 from support.control_plane import ControlPlane, control_plane
 from support.operator_process import OperatorProcess, operator
@@ -55,3 +56,16 @@ def space(plane: ControlPlane, shared_operator: OperatorProcess, request: pytest
 def _name(test: str) -> str:
     letters = "".join(letter if letter.isascii() and letter.isalnum() else "-" for letter in test.lower())
     return f"{letters.removeprefix('test-')[:50].strip('-')}"
+
+
+@pytest.fixture
+def proxy(plane: ControlPlane) -> Iterator[ApiProxy]:
+    with api_proxy(plane) as running:
+        yield running
+
+
+@pytest.fixture
+def alone(plane: ControlPlane, request: pytest.FixtureRequest) -> Iterator[Namespace]:
+    """A namespace that only this test's operator looks after."""
+    with namespace(plane, f"alone-{_name(request.node.name)}") as found:
+        yield found

@@ -52,12 +52,11 @@ class Play:
         """Outcome, writes by kind, and how often the operator crashed."""
         name = f"{scenario.name}-{number}-{when}-{next(self._numbers)}"
         with (
-            api_proxy(self._plane.url, self._plane.certificate) as proxy,
+            api_proxy(self._plane) as proxy,
             namespace(self._plane, name) as space,
         ):
-            kubeconfig = proxy.kubeconfig(self._plane.kubeconfig())
             log = self._folder / f"{name}.log"
-            operator = ForkedOperator(kubeconfig, log, _CONSTANTS, TRAINYARD_NAMESPACES=name)
+            operator = ForkedOperator(proxy.through, log, _CONSTANTS, TRAINYARD_NAMESPACES=name)
             operator.start()
             try:
                 return self._follow(scenario, Stage(self._view, space, proxy, operator), number, when)
@@ -88,7 +87,7 @@ def play(plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> Itera
 def test_a_crash_changes_nothing(play: Play, scenario: Scenario) -> None:
     outcome, writes, _ = play.play(scenario)
     count = writes.total()
-    print(scenario.name, dict(writes))
+    print(scenario.name, dict(writes))  # noqa: T201
     points = [(number, when) for number in range(1, count + 1) for when in ("before", "after")]
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         found = list(pool.map(lambda point: play.play(scenario, *point), points))

@@ -121,6 +121,19 @@ def test_an_elastic_job_follows_its_scale(space: Namespace) -> None:
     assert status["restarts"]["infrastructure"] == 0
 
 
+def test_a_node_that_never_comes_is_done_without_and_taken_in_later(space: Namespace) -> None:
+    space.create("digits", elastic={"minNodes": 1, "maxNodes": 2, "shrinkAfterSeconds": 1})
+    space.created("digits")
+    space.run("digits-0", "node-0")
+    scheduled = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "no room"}
+    space.pod_status("digits-1", conditions=[scheduled])
+    status = space.when("digits", phase="Running", nodes=1)
+    assert status["restarts"]["attempt"] == 0
+    space.pod_status("digits-1", conditions=[])
+    space.run("digits-1", "node-1")
+    assert space.when("digits", phase="Running", nodes=2).get("unschedulableSince") is None
+
+
 @pytest.mark.parametrize(
     "change",
     [

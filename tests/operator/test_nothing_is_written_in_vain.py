@@ -8,40 +8,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-import pytest
-
-from support.api_proxy import ApiProxy, api_proxy
-from support.cluster import Namespace, job, namespace, until
-from support.control_plane import ControlPlane
-from support.forked_operator import ForkedOperator
+from support.api_proxy import ApiProxy
+from support.cluster import Namespace, job, until
+from support.forked_operator import an_operator
 
 RESYNCS = 100
-
-
-@pytest.fixture
-def proxy(plane: ControlPlane) -> Iterator[ApiProxy]:
-    with api_proxy(plane.url, plane.certificate) as running:
-        yield running
-
-
-@pytest.fixture
-def alone(plane: ControlPlane, request: pytest.FixtureRequest) -> Iterator[Namespace]:
-    """A namespace that only this test's operator looks after."""
-    with namespace(plane, f"vain-{abs(hash(request.node.name))}") as found:
-        yield found
-
-
-@contextmanager
-def an_operator(
-    plane: ControlPlane, proxy: ApiProxy, log: Path, constants: dict[str, float] | None = None, **environment: str
-) -> Iterator[ForkedOperator]:
-    operator = ForkedOperator(proxy.kubeconfig(plane.kubeconfig()), log, constants or {}, **environment)
-    operator.start()
-    try:
-        operator.when_ready()
-        yield operator
-    finally:
-        operator.kill()
 
 
 def in_every_phase(space: Namespace) -> dict[str, str]:
@@ -70,16 +41,14 @@ def in_every_phase(space: Namespace) -> dict[str, str]:
     return phases
 
 
-def test_a_hundred_resyncs_and_a_restart_write_nothing(
-    plane: ControlPlane, proxy: ApiProxy, alone: Namespace, tmp_path: Path
-) -> None:
-    with an_operator(plane, proxy, tmp_path / "first", TRAINYARD_NAMESPACES=alone.name):
+def test_a_hundred_resyncs_and_a_restart_write_nothing(proxy: ApiProxy, alone: Namespace, tmp_path: Path) -> None:
+    with an_operator(proxy.through, tmp_path / "first", TRAINYARD_NAMESPACES=alone.name):
         jobs = in_every_phase(alone)
         until("the start was told of", lambda: alone.status("starting"))
     proxy.writes.clear()
     proxy.refused.clear()
     busy = {"TRAINYARD_RESYNC_SECONDS": "0.05", "TRAINYARD_NAMESPACES": alone.name}
-    with an_operator(plane, proxy, tmp_path / "second", **busy) as operator:
+    with an_operator(proxy.through, tmp_path / "second", **busy) as operator:
         until("all were looked at often", lambda: operator.looks() >= RESYNCS * len(jobs), 120)
     assert (proxy.writes, proxy.refused) == ([], [])
 
@@ -122,13 +91,11 @@ def launcher() -> Iterator[Launcher]:
         thread.join(10)
 
 
-def test_progress_alone_is_written_now_and_then(
-    plane: ControlPlane, proxy: ApiProxy, alone: Namespace, tmp_path: Path
-) -> None:
+def test_progress_alone_is_written_now_and_then(proxy: ApiProxy, alone: Namespace, tmp_path: Path) -> None:
     quick = {"TRAINYARD_POLL_SECONDS": "0.05", "TRAINYARD_NAMESPACES": alone.name}
     never = {"reconcile.PROGRESS_SECONDS": 3600.0}
     with launcher() as server:
-        with an_operator(plane, proxy, tmp_path / "never", never, **quick):
+        with an_operator(proxy.through, tmp_path / "never", never, **quick):
             alone.create("digits", nodes=1)
             alone.run_all("digits", 1)
             until("it was asked often", lambda: server.asked > 5)
@@ -139,7 +106,7 @@ def test_progress_alone_is_written_now_and_then(
             until("it was asked often", lambda: server.asked > asked + 30)
             assert proxy.writes == []
         often = {"reconcile.PROGRESS_SECONDS": 1.0}
-        with an_operator(plane, proxy, tmp_path / "often", often, **quick):
+        with an_operator(proxy.through, tmp_path / "often", often, **quick):
             asked = server.asked
             until("it was written three times", lambda: len(proxy.writes) >= 3)
             assert server.asked > asked + 6

@@ -13,6 +13,8 @@ from typing import Any, Literal
 import aiohttp
 from aiohttp import web
 
+from support.control_plane import ControlPlane
+
 _WRITES = {"POST", "PUT", "PATCH", "DELETE"}
 _HOP = {"host", "connection", "transfer-encoding", "content-length", "accept-encoding", "keep-alive"}
 
@@ -63,6 +65,7 @@ class ApiProxy:
     refused: list[tuple[str, int]] = field(default_factory=list)  # those it, or the proxy, has refused
     severed: threading.Event = field(default_factory=threading.Event)
     _upstream: str = ""
+    _original: Path = Path()
     _loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.new_event_loop)
     _transports: set[asyncio.BaseTransport] = field(default_factory=set)
     _watches: dict[asyncio.BaseTransport, str] = field(default_factory=dict)
@@ -85,6 +88,11 @@ class ApiProxy:
     def release(self) -> None:
         """Let go of the answers that are held, and hold no more."""
         self._loop.call_soon_threadsafe(self._released.set)
+
+    @property
+    def through(self) -> Path:
+        """An administrator's kubeconfig, through this proxy."""
+        return self.kubeconfig(self._original)
 
     def kubeconfig(self, original: Path) -> Path:
         """The kubeconfig at `original`, but through this proxy."""
@@ -181,13 +189,13 @@ def _refusal(fault: Fault) -> web.Response:
 
 
 @contextlib.contextmanager
-def api_proxy(upstream: str, certificate: Path) -> Iterator[ApiProxy]:
-    """A proxy to the API server at `upstream` on a free port of 127.0.0.1, in a thread of its own."""
-    proxy = ApiProxy(_upstream=upstream)
+def api_proxy(plane: ControlPlane) -> Iterator[ApiProxy]:
+    """A proxy to the API server on a free port of 127.0.0.1, in a thread of its own."""
+    proxy = ApiProxy(_upstream=plane.url, _original=plane.kubeconfig())
     thread = threading.Thread(target=proxy._loop.run_forever, daemon=True)
     thread.start()
     stack = contextlib.AsyncExitStack()
-    asyncio.run_coroutine_threadsafe(_start(proxy, certificate, stack), proxy._loop).result(10)
+    asyncio.run_coroutine_threadsafe(_start(proxy, plane.certificate, stack), proxy._loop).result(10)
     try:
         yield proxy
     finally:

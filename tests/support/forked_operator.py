@@ -6,6 +6,8 @@ import signal
 import socket
 import sys
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 
@@ -41,7 +43,8 @@ class ForkedOperator:
 
     def signal(self, how: signal.Signals) -> None:
         """Send it a signal."""
-        assert self._process is not None and self._process.pid is not None
+        assert self._process is not None
+        assert self._process.pid is not None
         os.kill(self._process.pid, how)
 
     def kill(self) -> None:
@@ -86,6 +89,20 @@ class ForkedOperator:
     def is_settled(self, jobs: int = 1) -> bool:
         """Whether it has looked at every job, and nothing is left to do."""
         return self.looks() >= jobs and self.metric("trainyard_operator_queue_depth") == 0
+
+
+@contextmanager
+def an_operator(
+    kubeconfig: Path, log: Path, constants: dict[str, float] | None = None, **environment: str
+) -> Iterator[ForkedOperator]:
+    """A replica that is ready, killed with the block."""
+    operator = ForkedOperator(kubeconfig, log, constants or {}, **environment)
+    operator.start()
+    try:
+        operator.when_ready()
+        yield operator
+    finally:
+        operator.kill()
 
 
 def _run(environment: dict[str, str], constants: dict[str, float], log: str) -> None:

@@ -70,6 +70,22 @@ class HelmCluster:
         found = self.get("/apis/apiextensions.k8s.io/v1/customresourcedefinitions")["items"]
         return {each["metadata"]["name"] for each in found if each["spec"]["group"] == "trainyard.dev"}
 
+    def remove_definitions(self) -> None:
+        """Remove our resource definitions with all their objects; back when they are gone.
+
+        Not just after they were made: the API server may then try again only after longer and longer.
+        """
+        for name in self.definitions():
+            client.ApiextensionsV1Api(self.api).delete_custom_resource_definition(name)
+        wait_until(lambda: not self.definitions(), "the definitions are gone")
+
+    def remove_jobs(self) -> None:
+        """Remove all TrainingJobs."""
+        if self.definitions():
+            for each in self.get("/apis/trainyard.dev/v1alpha1/trainingjobs")["items"]:
+                where = each["metadata"]["namespace"], "trainingjobs", each["metadata"]["name"]
+                client.CustomObjectsApi(self.api).delete_namespaced_custom_object("trainyard.dev", "v1alpha1", *where)
+
     def _get_if_there(self, path: str) -> Any:
         """As `get`; {} of a kind whose definition has just gone."""
         try:
@@ -79,18 +95,18 @@ class HelmCluster:
                 raise
             return {}
 
-    def create(self, body: dict[str, Any], **query: str) -> None:
-        """POST it; unknown fields are refused. Raises kubernetes' ApiException."""
+    def apply(self, body: dict[str, Any], **query: str) -> None:
+        """Make it so, whether it is there or not; unknown fields are refused. Raises kubernetes' ApiException."""
         resource = f"{body['kind'].lower()}s".replace("policys", "policies")
         namespace = body["metadata"].get("namespace")
         version = body["apiVersion"]
         path = f"/apis/{version}" if "/" in version else f"/api/{version}"
         path += f"/namespaces/{namespace}/{resource}" if namespace else f"/{resource}"
-        headers = {"Content-Type": "application/json", "Accept": "application/json"}
+        query = {"fieldManager": "tests", "force": "true", "fieldValidation": "Strict", **query}
         request = self.api.param_serialize(
-            *("POST", path),
-            query_params=[("fieldValidation", "Strict"), *query.items()],
-            header_params=headers,
+            *("PATCH", f"{path}/{body['metadata']['name']}"),
+            query_params=list(query.items()),
+            header_params={"Content-Type": "application/apply-patch+yaml", "Accept": "application/json"},
             body=body,
             auth_settings=["BearerToken"],
         )

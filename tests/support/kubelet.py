@@ -3,6 +3,7 @@
 The API server is real, and so is the way of a log through it; only what is printed comes from the test.
 """
 
+import itertools
 import socket
 import ssl
 import threading
@@ -31,6 +32,7 @@ class Kubelet:
 
     node: str
     requests: list[str] = field(default_factory=list)
+    most: int | None = None  # lines after which an answer ends as if it were whole
     _logs: dict[str, _Log] = field(default_factory=dict)
     _changed: threading.Condition = field(default_factory=threading.Condition)
     _streams: dict[socket.socket, str] = field(default_factory=dict)
@@ -79,7 +81,8 @@ class Kubelet:
         handler.send_header("Transfer-Encoding", "chunked")
         handler.end_headers()
         since = datetime.fromisoformat(query["sinceTime"]) if "sinceTime" in query else None
-        for text in self._texts(pod, since, handler.connection, follow=query.get("follow") == "true"):
+        texts = self._texts(pod, since, handler.connection, follow=query.get("follow") == "true")
+        for text in itertools.islice(texts, self.most):
             handler.wfile.write(b"%x\r\n%s\r\n" % (len(text), text))
             handler.wfile.flush()
         handler.wfile.write(b"0\r\n\r\n")

@@ -12,6 +12,7 @@ from unittest.mock import patch
 
 import yaml
 from kubernetes import client
+from kubernetes.client.exceptions import ApiException
 
 from support.commands import Ended
 from trainyard_cli.main import main
@@ -22,16 +23,20 @@ NOW = "2026-01-02T03:04:05Z"
 SCRIPT = {"script": {"command": ["/train.py"]}, "template": {"image": "example.org/trainer:1"}}
 
 
+def token_of(api: client.ApiClient) -> str:
+    """The token with which `api` speaks."""
+    return str(api.configuration.auth_settings()["BearerToken"]["value"]).removeprefix("Bearer ")
+
+
 def kubeconfig(api: client.ApiClient, folder: Path, namespace: str = "default", **changes: str) -> Path:
     """A kubeconfig file for the server of `api`; `changes`: server or token."""
     settings = api.configuration
-    token = settings.api_key["authorization"].removeprefix("Bearer ")
     cluster = {"server": changes.get("server", settings.host), "certificate-authority": settings.ssl_ca_cert}
     document = {
         "apiVersion": "v1",
         "kind": "Config",
         "clusters": [{"name": "tests", "cluster": cluster}],
-        "users": [{"name": "somebody", "user": {"token": changes.get("token", token)}}],
+        "users": [{"name": "somebody", "user": {"token": changes.get("token") or token_of(api)}}],
         "contexts": [{"name": "tests", "context": {"cluster": "tests", "user": "somebody", "namespace": namespace}}],
         "current-context": "tests",
     }
@@ -50,6 +55,11 @@ class Team:
 
     def __post_init__(self) -> None:
         self.core.create_namespace({"metadata": {"name": self.namespace}})
+        try:
+            self.core.create_namespaced_service_account(self.namespace, {"metadata": {"name": "default"}})
+        except ApiException as error:
+            if error.status != 409:  # a controller was quicker
+                raise
         self.config = kubeconfig(self.api, self.folder, self.namespace)
 
     @property

@@ -49,6 +49,10 @@ class Account(Observer):
         """A stage is done already."""
         self._observer.skipped(stage)
 
+    def begin(self) -> None:
+        """An attempt begins, from the last checkpoint: nothing is known of its own progress yet."""
+        self._update(progress=None)
+
     def progress(self, progress: Progress) -> None:
         """How far the job is."""
         self._update(progress=progress)

@@ -36,6 +36,8 @@ class Attempts:
         """Attempt `number` at `stage`; with other nodes, in `place` and with an ear for `peers`."""
         work = self._work
         clear(work.runtime)
+        if stage.ranks:
+            work.account.begin()
         (work.runtime / "logs" / "torchrun.log").unlink(missing_ok=True)
         killed_before = oom_kills()
         watch = HangWatch(

@@ -68,7 +68,7 @@ class Member:
         self._link.end(order.attempt, self._ending(fault), own)
         if fault:
             self._work.account.fault(fault, order.restarts)
-        if fault and not own:
+        if fault and not own and not self._is_done(stage):  # node 0 may end it before our ranks have quite ended
             self._work.account.notice(f"{fault.message} This node waits for the next attempt.")
         return own
 
@@ -99,6 +99,9 @@ class Member:
         if not self._link.trouble or now - self._looked < _LOOK_SECONDS:
             return False
         self._looked = now
+        return self._is_done(stage)
+
+    def _is_done(self, stage: Stage) -> bool:
         with suppress(TrainyardError):  # storage, too, may be out of reach for a while
             return self._work.store.head(stage.marker) is not None
         return False

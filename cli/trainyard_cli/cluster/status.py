@@ -22,6 +22,7 @@ def main(args: argparse.Namespace) -> int:
         pods = pods_of(cluster, args.name)
         events = _events(cluster, job, pods)
     words = {name: f"`{command(name, args)}`" for name in ("logs", "resume")}
+    words["follow"] = f"`{command('logs', args, '-f')}`"
     words["again"] = f"`{command('delete', args)}`, and submit it anew"
     sys.stdout.write(screen(job, pods, events, words))
     return ExitCode.OK

@@ -147,5 +147,8 @@ def test_ctrl_c_is_clean(team: Team) -> None:
 
 
 def _is_connected(process: subprocess.Popen[str]) -> bool:
-    files = Path(f"/proc/{process.pid}/fd").iterdir()
-    return any(str(file.readlink()).startswith("socket:") for file in files)
+    try:
+        files = [str(file.readlink()) for file in Path(f"/proc/{process.pid}/fd").iterdir()]
+    except FileNotFoundError:  # one was closed while we looked
+        return False
+    return any(file.startswith("socket:") for file in files)

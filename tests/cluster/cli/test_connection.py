@@ -11,7 +11,7 @@ import yaml
 
 from support.commands import plain, trainyard
 from support.control_plane import ControlPlane, control_plane
-from support.team import Team, kubeconfig
+from support.team import Team, kubeconfig, token_of
 
 SILENT = "https://127.0.0.1:9"  # nothing listens there (RFC 863)
 
@@ -49,7 +49,7 @@ def test_contexts(team: Team) -> None:
         lambda document: document["clusters"][0]["cluster"].pop("server"),
         lambda document: document["contexts"][0]["context"].update({"user": "nobody"}),
         lambda document: document["clusters"][0]["cluster"].update({"certificate-authority": "/absent"}),
-        lambda document: document["users"][0]["user"].update({"token": None, "exec": {"command": "/absent"}}),
+        lambda document: document["users"][0].update({"user": {"exec": {"command": "/absent"}}}),
     ],
 )
 def test_a_damaged_kubeconfig(team: Team, change: "object") -> None:
@@ -78,10 +78,14 @@ def test_credentials_that_nobody_knows(team: Team) -> None:
 def test_a_login_by_a_program(team: Team) -> None:
     """How cloud clusters log people in: the kubeconfig names a program that prints a token."""
     document = yaml.safe_load(team.config.read_text())
-    token = document["users"][0]["user"].pop("token")
-    credential = {"apiVersion": "client.authentication.k8s.io/v1", "kind": "ExecCredential", "status": {"token": token}}
+    credential = {
+        "apiVersion": "client.authentication.k8s.io/v1",
+        "kind": "ExecCredential",
+        "status": {"token": token_of(team.api)},
+    }
     program = team.folder / "login.py"
     program.write_text(f"print({json.dumps(json.dumps(credential))})\n")
+    document["users"][0]["user"] = {}
     document["users"][0]["user"]["exec"] = {
         "apiVersion": "client.authentication.k8s.io/v1",
         "command": sys.executable,

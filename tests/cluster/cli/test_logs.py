@@ -162,6 +162,24 @@ def test_lines_printed_while_the_connection_is_broken_come_later(team: Team, nod
     assert follower.lines == ["before", *(f"meanwhile {number}" for number in range(50))]
 
 
+def test_an_answer_that_is_cut_but_looks_whole(team: Team, node: Kubelet, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What happens when the connection between API server and node breaks."""
+    team.job("short")
+    team.status("short", "Running")
+    pod = runs(team, node, "short")
+    lines = [f"line {number}" for number in range(100)]
+    for number, line in enumerate(lines):
+        node.prints(pod, line, at=START + timedelta(seconds=number))
+    node.ends(pod)
+    team.pod_ends(pod)
+    monkeypatch.setattr(node, "most", 40)
+    with following(team, "short") as follower:
+        follower.has(len(lines))
+        team.status("short", "Complete", "Completed")
+        assert follower.end()[0] == 0
+    assert follower.lines == lines
+
+
 def test_a_replaced_pod_is_followed_on(team: Team, node: Kubelet) -> None:
     team.job("again")
     team.status("again", "Running")

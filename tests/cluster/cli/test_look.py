@@ -87,7 +87,7 @@ def test_one_screen_says_how_it_goes(team: Team) -> None:
     assert "step 200, " in done.stdout
     rows = [line.split() for line in lines if line.startswith(("0 ", "1 "))]
     assert [row[:5] for row in rows] == [["0", "digits-0", "Running", "-", "1"], ["1", "digits-1", "Running", "-", "1"]]
-    assert lines[-1] == "Next: follow it: `trainyard logs digits` -f"
+    assert lines[-1] == "Next: follow it: `trainyard logs digits -f`"
 
 
 def test_one_screen_says_why_it_waits(team: Team) -> None:
