@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import urllib.request
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,6 +12,7 @@ from harness.cluster import Cluster
 from harness.places import MANIFESTS, NAMESPACE
 from harness.process import step
 from harness.product import CHART, RELEASE, SYSTEM
+from support.cluster import until
 from support.control_plane.versions import KUBERNETES
 from support.monitors import TARGETS, rules, scrape_configs
 from support.prometheus import Prometheus
@@ -26,9 +28,19 @@ def deployed(cluster: Cluster, image: str) -> Iterator[Prometheus]:
         with step("Prometheus"):
             cluster.kubectl("apply", "-f", "-", input=text)
             cluster.kubectl("-n", NAMESPACE, "rollout", "status", "deployment/prometheus", "--timeout=120s")
-        yield Prometheus(f"http://{cluster.outside(NAMESPACE, 'prometheus')}")
+        url = f"http://{cluster.outside(NAMESPACE, 'prometheus')}"
+        until("its port is open on the node", lambda: _answers(url))  # kube-proxy opens it a moment later
+        yield Prometheus(url)
     finally:
         cluster.kubectl("delete", "--ignore-not-found", "-f", "-", input=text)
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(f"{url}/-/ready", timeout=10) as answer:
+            return bool(answer.status == 200)
+    except OSError:
+        return False
 
 
 def _manifest(cluster: Cluster, image: str) -> str:
