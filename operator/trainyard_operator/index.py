@@ -79,6 +79,10 @@ class Index:
             del self._children[resource][key]
         return True
 
+    def unhide(self, uid: str) -> None:
+        """Take in the object with this UID again: it isn't gone, its label was, by which a watch knows it."""
+        self._gone.pop(uid, None)
+
     def _remember(self, uid: str) -> None:
         self._gone[uid] = None
         if len(self._gone) > _REMEMBERED:
