@@ -106,7 +106,7 @@ def _reported(state: State) -> dict[str, object]:
 
 def _plain(value: Any) -> Any:
     """A part of a report without control characters: what a pod says ends up in terminals."""
-    fields = {name: plain(text, len(text)) for name, text in value if isinstance(text, str)}
+    fields: dict[str, object] = {name: plain(text, len(text)) for name, text in value if isinstance(text, str)}
     if isinstance(value, ModelStatus):
         fields["metrics"] = {plain(name, 256): number for name, number in value.metrics.items()}
     return value.model_copy(update=fields)
