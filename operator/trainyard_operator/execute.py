@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable
 
 from trainyard_operator.api import PODS, Api, ApiError, Object
+from trainyard_operator.children import covers
 from trainyard_operator.index import Index
 from trainyard_operator.names import Key, owner_uid
 from trainyard_operator.plan import Action, Apply, Create, Delete, EndPod
@@ -57,7 +58,7 @@ class Executor:
             self._index.put(action.resource, answer)
 
     async def _create(self, uid: str, action: Create) -> None:
-        """Make it; if it exists the cache was behind, unless it is somebody else's."""
+        """Make it; if it exists the cache was behind, or its labels were taken away, unless it is somebody else's."""
         try:
             self._index.put(action.resource, await self._api.create(action.resource, action.body))
         except ApiError as error:
@@ -67,6 +68,12 @@ class Executor:
             live = await self._api.get(action.resource.path(metadata["namespace"], metadata["name"]))
             if owner_uid(live) != uid:
                 raise
+            labels = metadata["labels"]
+            if not covers(live["metadata"].get("labels"), labels):
+                self._index.unhide(live["metadata"]["uid"])
+                mine = {name: live["metadata"][name] for name in ("name", "namespace", "uid")}
+                body = {"apiVersion": live["apiVersion"], "kind": live["kind"], "metadata": {**mine, "labels": labels}}
+                live = await self._api.apply(action.resource, body)
             self._index.put(action.resource, live)
 
 

@@ -23,24 +23,38 @@ class Explainer:
     def __init__(self, api: Api) -> None:
         self._api = api
         self._asked: dict[Key, float] = {}
+        self._pods: dict[Key, set[str]] = {}  # UIDs in `found`, by job
         self.found: dict[str, Wait] = {}
 
     async def explain(self, state: State) -> float | None:
         """Ask, if it's time. Returns in how many seconds to look again; None: nothing is slow to start."""
         slow = [pod for pod in state.wanted if pod.node and not pod.ready and pod.phase == "Pending"]
+        self._keep(state.key, {pod.uid for pod in slow})
         if not slow:
             self._asked.pop(state.key, None)
-            for pod in state.pods.values():
-                self.found.pop(pod.uid, None)
             return None
         due = self._asked.get(state.key, float("-inf")) + _ASK_SECONDS
         overdue = [each for each in slow if each.started and state.now - each.started >= _PATIENCE]
         if overdue and time.monotonic() >= due:
             self._asked[state.key] = time.monotonic()
-            self.found.pop(overdue[0].uid, None)
+            uid = overdue[0].uid
+            self.found.pop(uid, None)
             if wait := await self._ask(state.key, overdue[0]):
-                self.found[overdue[0].uid] = wait
+                self.found[uid] = wait
+                self._pods.setdefault(state.key, set()).add(uid)
         return _PATIENCE.total_seconds()
+
+    def forget(self, key: Key) -> None:
+        """The job is gone."""
+        self._asked.pop(key, None)
+        self._keep(key, set())
+
+    def _keep(self, key: Key, slow: set[str]) -> None:
+        """Forget what was found of pods that have started, or were replaced before they did."""
+        for uid in self._pods.get(key, set()) - slow:
+            self.found.pop(uid, None)
+        if left := self._pods.pop(key, set()) & slow:
+            self._pods[key] = left
 
     async def _ask(self, key: Key, pod: Pod) -> Wait | None:
         chosen = {"fieldSelector": f"involvedObject.uid={pod.uid},type=Warning", "limit": "100"}

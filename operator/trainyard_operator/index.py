@@ -79,6 +79,10 @@ class Index:
             del self._children[resource][key]
         return True
 
+    def unhide(self, uid: str) -> None:
+        """Take in the object with this UID again: it isn't gone, its label was, by which a watch knows it."""
+        self._gone.pop(uid, None)
+
     def _remember(self, uid: str) -> None:
         self._gone[uid] = None
         if len(self._gone) > _REMEMBERED:
@@ -147,8 +151,11 @@ class Index:
 
 
 def _job_of(obj: Object) -> Key | None:
+    """The job that owns `obj`; its label can be changed by anyone."""
     metadata = obj["metadata"]
-    name = (metadata.get("labels") or {}).get(JOB_LABEL)
+    owners = metadata.get("ownerReferences") or []
+    owner = next((each["name"] for each in owners if each.get("controller") and each["kind"] == JOBS.kind), None)
+    name = owner or (metadata.get("labels") or {}).get(JOB_LABEL)
     return Key(metadata["namespace"], name) if name else None
 
 

@@ -9,6 +9,7 @@ import kopf
 from trainyard_api import GROUP, VERSION
 from trainyard_operator.api import JOBS, Api, ApiError, Object
 from trainyard_operator.index import Index
+from trainyard_operator.logs import about
 from trainyard_operator.names import Key
 
 _METADATA = "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io"
@@ -56,7 +57,7 @@ class Sweep:
             for key, job in list(self._index.jobs.items()):
                 older = int(job["metadata"]["resourceVersion"]) <= version
                 if older and namespace in (None, key.namespace) and key not in there:
-                    logger.info("The watch missed that this job was deleted", extra={"job": str(key)})
+                    logger.info("The watch missed that this job was deleted", extra=about(job))
                     self._index.remove(JOBS, job)
             for key, metadata in there.items():
                 known = self._index.jobs.get(key)

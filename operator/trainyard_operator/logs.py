@@ -4,6 +4,7 @@ import json
 import logging
 import sys
 from datetime import UTC, datetime
+from typing import Any
 
 
 class JsonFormatter(logging.Formatter):
@@ -23,6 +24,12 @@ class JsonFormatter(logging.Formatter):
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
         return json.dumps(line, ensure_ascii=False, default=str)
+
+
+def about(job: dict[str, Any]) -> dict[str, object]:
+    """What a line about `job`, a TrainingJob, has besides its message; generation 0: it is gone."""
+    metadata = job["metadata"]
+    return {"job": f"{metadata['namespace']}/{metadata['name']}", "generation": metadata.get("generation", 0)}
 
 
 def set_up(level: str) -> None:

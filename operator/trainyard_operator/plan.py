@@ -80,7 +80,7 @@ def _group(state: State) -> list[Action]:
     ):
         if live is None:
             found.append(Create(resource, desired))
-        elif not covers(live, desired):
+        elif not covers(live, desired) or _narrowed(live, desired):
             found.append(
                 Apply(resource, {**desired, "metadata": {**desired["metadata"], "uid": live["metadata"]["uid"]}})
             )
@@ -88,6 +88,11 @@ def _group(state: State) -> list[Action]:
     if gang and not state.pods:
         found.append(Create(*gang))
     return found
+
+
+def _narrowed(live: Object, desired: Object) -> bool:
+    """Whether a Service selects by more than it should, and so finds no pod: here what others add isn't theirs."""
+    return (live.get("spec") or {}).get("selector") != (desired.get("spec") or {}).get("selector")
 
 
 def _gone(state: State, status: Status) -> list[Action]:

@@ -37,8 +37,10 @@ class Poller:
     async def run(self, jobs: Mapping[Key, object]) -> None:
         """Go on for ever. `jobs` is the index's."""
         timeout = aiohttp.ClientTimeout(total=_ANSWER_SECONDS)
-        # A session of its own: no credentials, no proxy, no cookies go to a pod.
-        async with aiohttp.ClientSession(timeout=timeout, cookie_jar=aiohttp.DummyCookieJar()) as session:
+        # A session of its own: no credentials, no proxy, no cookies go to a pod, and nothing of its is unpacked.
+        async with aiohttp.ClientSession(
+            timeout=timeout, cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=False
+        ) as session:
             while True:
                 moment = time.monotonic()
                 due = [key for key in list(jobs) if self._next.get(key, 0.0) <= moment]
@@ -46,6 +48,7 @@ class Poller:
                     for key in due:
                         group.create_task(self._look(session, key, len(jobs)))
                 self._next = {key: at for key, at in self._next.items() if key in jobs}
+                self._silent = {key: count for key, count in self._silent.items() if key in jobs}
                 await asyncio.sleep(min(1.0, self._seconds))
 
     async def _look(self, session: aiohttp.ClientSession, key: Key, jobs: int) -> None:
@@ -62,10 +65,12 @@ class Poller:
         reports = {state.pods[0].uid: first}
         if first.fault and first.fault.cause == "PeerLost":
             reports |= await self._peers(session, state)
-        known = self._observer.reports.setdefault(key, {})
+        known = self._observer.reports.get(key, {})
         if any(known.get(uid) != report for uid, report in reports.items()):
-            self._observer.reports[key] = {**known, **reports}
-            self._queue.add(key)
+            live = {pod.uid for pod in state.pods.values()}
+            kept = {uid: report for uid, report in known.items() if uid in live}
+            self._observer.reports[key] = {**kept, **reports}
+            self._queue.add(key)  # a job that is gone by now is forgotten then
 
     async def _peers(self, session: aiohttp.ClientSession, state: State) -> dict[str, NodeReport]:
         others = [pod for index, pod in state.pods.items() if index and _address(pod)]

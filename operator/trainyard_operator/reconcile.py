@@ -11,6 +11,7 @@ from trainyard_operator.events import Recorder
 from trainyard_operator.execute import Executor
 from trainyard_operator.explain import Explainer
 from trainyard_operator.index import Index
+from trainyard_operator.logs import about
 from trainyard_operator.metrics import Metrics
 from trainyard_operator.names import Key
 from trainyard_operator.observe import Observer
@@ -55,13 +56,13 @@ class Reconciler:
                 self._queue.add_after(key, again)
         except ApiError as error:
             if error.status != 404 or key in self._index.jobs:
-                logger.warning("The API server refuses a write: %s", error, extra={"job": str(key)})
+                logger.warning("The API server refuses a write: %s", error, extra=self._about(key))
             self._queue.fail(key, error.retry_after)
         except UNREACHABLE as error:
-            logger.warning("No answer from the API server (%s)", error or type(error).__name__, extra={"job": str(key)})
+            logger.warning("No answer from the API server (%s)", error or type(error).__name__, extra=self._about(key))
             self._queue.fail(key)
         except Exception:
-            logger.exception("This job can't be looked at", extra={"job": str(key)})
+            logger.exception("This job can't be looked at", extra=self._about(key))
             self._queue.fail(key)
         finally:
             self._metrics.reconcile.labels(result).observe(time.monotonic() - started)
@@ -138,9 +139,10 @@ class Reconciler:
         self._metrics.jobs[state.key] = status
         self._measure(state, status)
         if (status.phase, status.reason) != (state.status.phase, state.status.reason):
-            logger.info(
-                "%s: %s", status.phase, status.message, extra={"job": str(state.key), "generation": state.generation}
-            )
+            logger.info("%s: %s", status.phase, status.message, extra=about(state.raw))
+
+    def _about(self, key: Key) -> dict[str, object]:
+        return about(self._index.jobs.get(key) or {"metadata": key._asdict()})
 
     def _measure(self, state: State, status: Status) -> None:
         last = state.status
@@ -158,6 +160,7 @@ class Reconciler:
 
     def _forget(self, key: Key) -> None:
         self.observer.forget(key)
+        self._explainer.forget(key)
         self._written.pop(key, None)
         self._starting.pop(key, None)
         self._metrics.jobs.pop(key, None)

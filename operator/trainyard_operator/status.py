@@ -1,12 +1,13 @@
 """The status of a job: a pure function of the last one and of what is observed now."""
 
-from typing import Literal
+from typing import Any, Literal
 
-from trainyard_api.status import Condition, Progress, RestartCounts, Status
+from trainyard_api.documents import NodeReport
+from trainyard_api.status import Condition, ModelStatus, Progress, RestartCounts, Status
 from trainyard_operator import clock
 from trainyard_operator.faults import Account
 from trainyard_operator.names import JOB_LABEL
-from trainyard_operator.pod import word
+from trainyard_operator.pod import plain, word
 from trainyard_operator.state import State
 from trainyard_operator.verdict import Verdict, judge, needed, restart_at, up
 
@@ -54,7 +55,7 @@ def _restarts(state: State, verdict: Verdict) -> RestartCounts:
     last = state.status.restarts
     told = [report for pod in state.wanted if (report := state.reports.get(pod.uid))]
     told += [pod.end.report for pod in state.wanted if pod.end and pod.end.report]
-    newest = max(told, key=lambda report: report.restarts, default=None)
+    newest = max(told, key=_telling, default=None)
     most = state.spec.recovery.max_restarts if state.spec else 0  # a pod that claims more isn't believed
     claimed = min(newest.restarts, most) if newest else 0
     update: dict[str, object] = {}
@@ -72,6 +73,11 @@ def _restarts(state: State, verdict: Verdict) -> RestartCounts:
             "last_cause": verdict.reason,
         }
     return last.model_copy(update=update) if update else last
+
+
+def _telling(report: NodeReport) -> tuple[int, bool]:
+    """Of those that tell of the same restart, who was at fault knows more than who lost a peer by it."""
+    return report.restarts, bool(report.fault and report.fault.cause != "PeerLost")
 
 
 def _times(state: State, verdict: Verdict) -> dict[str, object]:
@@ -95,7 +101,15 @@ def _reported(state: State) -> dict[str, object]:
     if not report:
         return {}
     found = {"progress": _short(report.progress), "checkpoint": report.checkpoint, "model": report.model}
-    return {name: value for name, value in found.items() if value is not None}
+    return {name: value if name == "progress" else _plain(value) for name, value in found.items() if value is not None}
+
+
+def _plain(value: Any) -> Any:
+    """A part of a report without control characters: what a pod says ends up in terminals."""
+    fields: dict[str, object] = {name: plain(text, len(text)) for name, text in value if isinstance(text, str)}
+    if isinstance(value, ModelStatus):
+        fields["metrics"] = {plain(name, 256): number for name, number in value.metrics.items()}
+    return value.model_copy(update=fields)
 
 
 def _short(progress: Progress | None) -> Progress | None:
