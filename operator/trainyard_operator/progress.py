@@ -3,6 +3,7 @@
 import asyncio
 import ipaddress
 import logging
+import math
 import time
 from collections.abc import Mapping
 
@@ -38,15 +39,17 @@ class Poller:
         """Go on for ever. `jobs` is the index's."""
         timeout = aiohttp.ClientTimeout(total=_ANSWER_SECONDS)
         # A session of its own: no credentials, no proxy, no cookies go to a pod, and nothing of its is unpacked.
-        async with aiohttp.ClientSession(
-            timeout=timeout, cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=False
-        ) as session:
+        async with (
+            aiohttp.ClientSession(
+                timeout=timeout, cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=False
+            ) as session,
+            asyncio.TaskGroup() as group,
+        ):
             while True:
                 moment = time.monotonic()
-                due = [key for key in list(jobs) if self._next.get(key, 0.0) <= moment]
-                async with asyncio.TaskGroup() as group:
-                    for key in due:
-                        group.create_task(self._look(session, key, len(jobs)))
+                for key in [key for key in jobs if self._next.get(key, 0.0) <= moment]:
+                    self._next[key] = math.inf  # until this look is over: a slow pod keeps nobody waiting
+                    group.create_task(self._look(session, key, len(jobs)))
                 self._next = {key: at for key, at in self._next.items() if key in jobs}
                 self._silent = {key: count for key, count in self._silent.items() if key in jobs}
                 await asyncio.sleep(min(1.0, self._seconds))
