@@ -7,7 +7,7 @@ from typing import Any
 
 from trainyard_operator import clock
 from trainyard_operator.api import CONFIG_MAPS, JOBS, NODES, PODS, RUNTIMES, SERVICES, Resource
-from trainyard_operator.names import JOB_LABEL, Key
+from trainyard_operator.names import JOB_LABEL, Key, pod_name
 
 Object = dict[str, Any]
 _CHILDREN = (PODS, SERVICES, CONFIG_MAPS)
@@ -25,6 +25,7 @@ class Index:
         self._children: dict[Resource, dict[Key, dict[str, Object]]] = {
             resource: defaultdict(dict) for resource in _CHILDREN
         }
+        self.last_pods: dict[Key, Object] = {}  # what was last known of a job's node 0 that is gone
         self._silent: dict[str, datetime] = {}
         self._gone: OrderedDict[str, None] = OrderedDict()  # UIDs that never come back, the latest last
 
@@ -64,17 +65,21 @@ class Index:
         else:
             self._remember(uid)
             key = Key(obj["metadata"]["namespace"], name) if resource == JOBS else _job_of(obj)
-            if key and self._forget(resource, key, name, uid):
+            if key and self._forget(resource, key, obj):
                 self._changed(key)
 
-    def _forget(self, resource: Resource, key: Key, name: str, uid: str) -> bool:
+    def _forget(self, resource: Resource, key: Key, obj: Object) -> bool:
         """Whether the object was there."""
+        name, uid = obj["metadata"]["name"], obj["metadata"]["uid"]
         if resource == JOBS:
+            self.last_pods.pop(key, None)
             return self.jobs.get(key, _NOTHING)["metadata"]["uid"] == uid and bool(self.jobs.pop(key))
         siblings = self._children[resource].get(key, {})
         if siblings.get(name, _NOTHING)["metadata"]["uid"] != uid:
             return False
         del siblings[name]
+        if resource == PODS and name == pod_name(key.name, 0):
+            self.last_pods[key] = slim(resource, obj)  # its end and its going may have come as one
         if not siblings:
             del self._children[resource][key]
         return True

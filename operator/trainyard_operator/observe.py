@@ -50,6 +50,7 @@ class Observer:
         ]
         config = self._own(CONFIG_MAPS, key, uid)
         state = self._spec(key, raw, config)
+        last = self._index.last_pods.get(key)
         live = {pod.uid for pod in pods}
         reports = {pod: report for pod, report in self.reports.get(key, {}).items() if pod in live}
         return replace(
@@ -58,6 +59,7 @@ class Observer:
             now=clock.now(),
             status=_status(raw),
             pods={pod.index: pod for pod in pods if pod.index >= 0},
+            last_pod=read_pod(last) if last and owner_uid(last) == uid else None,
             silent_nodes=self._index.silent_nodes,
             service=self._own(SERVICES, key, uid),
             config_map=config,

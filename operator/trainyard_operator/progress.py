@@ -20,6 +20,7 @@ _ANSWER_SECONDS = 3.0
 _AT_ONCE = 16
 _PER_SECOND = 20.0  # looks at most, over all jobs
 _MOST_SECONDS = 60.0
+_PATIENCE = 5  # looks in vain while a launcher starts; only then they become rarer
 
 logger = logging.getLogger(__name__)
 
@@ -62,7 +63,9 @@ class Poller:
             return
         first = await self._ask(session, state.pods[0])
         self._silent[key] = 0 if first else self._silent.get(key, 0) + 1
-        self._next[key] = time.monotonic() + min(_MOST_SECONDS, interval * 2 ** min(self._silent[key], 4))
+        self._next[key] = time.monotonic() + min(
+            _MOST_SECONDS, interval * 2 ** min(max(0, self._silent[key] - _PATIENCE), 4)
+        )
         if not first:
             return
         reports = {state.pods[0].uid: first}

@@ -38,6 +38,7 @@ class State:
     runtime_json: str = "{}"  # their snapshot
     trouble: Trouble | None = None
     pods: Mapping[int, Pod] = field(default_factory=dict)  # by index
+    last_pod: Pod | None = None  # node 0's last one that is gone
     silent_nodes: Mapping[str, datetime] = field(default_factory=dict)  # since when
     service: dict[str, Any] | None = None
     config_map: dict[str, Any] | None = None

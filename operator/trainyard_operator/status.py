@@ -96,7 +96,7 @@ def _times(state: State, verdict: Verdict) -> dict[str, object]:
 
 def _reported(state: State) -> dict[str, object]:
     """What node 0 says of progress, checkpoint and model; what it said last outlives it."""
-    first = state.pods.get(0)
+    first = state.pods.get(0) or state.last_pod
     report = first and ((first.end and first.end.report) or state.reports.get(first.uid))
     if not report:
         return {}

@@ -1,5 +1,7 @@
 """What any user counts on: pods are made, run, complete; suspend and resume; deadline; scale; limits."""
 
+import json
+
 import pytest
 from kubernetes.client import ApiException
 
@@ -38,6 +40,17 @@ def test_it_is_suspended_and_resumed(space: Namespace) -> None:
     assert "runningSince" not in status
     space.patch("digits", suspend=False)
     space.run_all("digits")
+
+
+def test_the_checkpoint_of_its_suspension_is_told(space: Namespace) -> None:
+    space.create("digits", nodes=1)
+    space.run_all("digits", 1)
+    space.patch("digits", suspend=True)
+    until("the pod is told to stop", lambda: all(_leaves(pod) for pod in space.pods("digits").values()))
+    checkpoint = {"uri": "s3://bucket/runs/step-7", "step": 7, "time": "2026-11-25T00:00:00Z"}
+    space.end("digits-0", 143, json.dumps({"version": 1, "checkpoint": checkpoint}))
+    space.remove("digits-0")
+    assert space.when("digits", phase="Suspended")["checkpoint"] == checkpoint
 
 
 def test_one_that_begins_suspended_makes_no_pods_until_it_is_resumed(space: Namespace) -> None:
