@@ -1,6 +1,7 @@
-"""A control plane with our definitions, and one operator on it."""
+"""Control planes with our definitions: one with an operator of all, and one for operators that a test starts itself."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -16,8 +17,22 @@ from trainyard_api import crd
 
 @pytest.fixture(scope="session")
 def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
+    """A cluster whose jobs nobody looks after but the test."""
+    with _plane(tmp_path_factory.mktemp("control-plane")) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def shared_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
+    """The cluster of the shared operator, which looks after every namespace of it."""
+    with _plane(tmp_path_factory.mktemp("shared-control-plane")) as running:
+        yield running
+
+
+@contextmanager
+def _plane(folder: Path) -> Iterator[ControlPlane]:
     """A cluster that knows TrainingJobs and TrainingRuntimes, with its controllers."""
-    with control_plane(tmp_path_factory.mktemp("control-plane")) as running:
+    with control_plane(folder) as running:
         with running.api() as api:
             extensions = client.ApiextensionsV1Api(api)
             for name in (crd.FILE, crd.RUNTIME_FILE):
@@ -40,16 +55,18 @@ def _served(plane: ControlPlane, plural: str) -> bool:
 
 
 @pytest.fixture(scope="session")
-def shared_operator(plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> Iterator[OperatorProcess]:
+def shared_operator(shared_plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> Iterator[OperatorProcess]:
     """The operator of all tests that do nothing to it."""
-    with operator(plane.kubeconfig(), tmp_path_factory.mktemp("operator") / "log") as running:
+    with operator(shared_plane.kubeconfig(), tmp_path_factory.mktemp("operator") / "log") as running:
         yield running
 
 
 @pytest.fixture
-def space(plane: ControlPlane, shared_operator: OperatorProcess, request: pytest.FixtureRequest) -> Iterator[Namespace]:
+def space(
+    shared_plane: ControlPlane, shared_operator: OperatorProcess, request: pytest.FixtureRequest
+) -> Iterator[Namespace]:
     """A namespace of the test's own."""
-    with namespace(plane, _name(request.node.name)) as found:
+    with namespace(shared_plane, _name(request.node.name)) as found:
         yield found
 
 
