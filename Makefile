@@ -26,7 +26,7 @@ e2e: .venv/.dev ## run the product on a kind cluster, made and removed by it (KE
 	python -m support.tools go openssl
 	trap '[ -n "$${KEEP:-}" ] || python -m harness down' EXIT
 	python -m harness up
-	pytest $(or $(ARGS),e2e)
+	pytest -s $(or $(ARGS),e2e)
 
 lint: .venv/.dev ## format check, lint, types, import directions
 	ruff format --check .
