@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness import network, tools
+from harness import kernel, network, tools
 from harness.docker import client, docker
 from harness.node_image import NodeImage
 from harness.places import CLUSTER, STATE
@@ -81,6 +81,7 @@ def ensure(image: NodeImage) -> Cluster:
                 cluster.kubectl("wait", "--for=condition=Ready", "nodes", "--all", "--timeout=10s")
                 return cluster
         delete()
+    kernel.remember()
     with step("cluster"):
         _create(cluster, image)
     _MADE_FROM.write_text(made_from)
@@ -90,6 +91,7 @@ def ensure(image: NodeImage) -> Cluster:
 def delete() -> None:
     """Remove the cluster, if there is one."""
     _kind("delete", "cluster", "--name", CLUSTER)
+    kernel.restore()
 
 
 def _create(cluster: Cluster, image: NodeImage) -> None:

@@ -1,9 +1,10 @@
 """What a hurried person gives: each ends in one plain message, an exit code that says whose fault, and nothing left."""
 
 import os
+import resource
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -125,6 +126,16 @@ def test_a_loss_that_turns_nan_names_step_and_learning_rate(tmp_path: Path) -> N
     assert not list(tmp_path.rglob("TRAINED.json"))
 
 
+@pytest.fixture
+def a_terabyte_at_most() -> Iterator[None]:
+    """Of address space: a machine may be set to grant any amount of it, and then run out of memory."""
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (1 << 40, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_AS, before)
+
+
+@pytest.mark.usefixtures("a_terabyte_at_most")
 def test_out_of_memory_names_the_batch_size(tmp_path: Path) -> None:
     table().write_csv(tmp_path / "data.csv")
     model = {"type": "mlp", "hidden": [2_000_000, 2_000_000]}  # 16 TB of weights
