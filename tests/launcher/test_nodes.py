@@ -24,7 +24,6 @@ def test_nodes_train_the_model_that_one_trains(count: int, tmp_path: Path) -> No
             assert first.model.metrics["accuracy"] > 0.5
             assert first.progress is not None
             assert first.progress.step == first.progress.steps
-            assert first.heartbeats
             assert first.fault is None
             assert all(other.model is None and other.stage == "train" for other in others)
             assert "[rank 0]" not in "".join(node.log() for node in started[1:])
