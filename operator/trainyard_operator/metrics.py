@@ -13,6 +13,7 @@ _PREFIX = "trainyard_operator"
 _FAST = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5, 30)
 _PODS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60, 300)
 _LONG = (1, 5, 10, 30, 60, 300, 900, 3600, 14400, 86400, 604800, 2592000)
+_MOST_CAUSES = 64  # pods name causes: they mustn't make the operator grow
 PHASES = ("Pending", "Starting", "Running", "Restarting", "Suspending", "Suspended", "Complete", "Failed")
 
 
@@ -23,7 +24,8 @@ class Metrics(Collector):
         self.registry = CollectorRegistry()
         self.jobs: dict[Key, Status] = {}
         self.api_calls = self._counter("api_calls", "Calls to the API server; code none: no answer.", ["verb", "code"])
-        self.restarts = self._counter("restarts", "Restarts of jobs.", ["cause"])
+        self._restarts = self._counter("restarts", "Restarts of jobs.", ["cause"])
+        self._causes: set[str] = set()
         self.queue_depth = self._gauge("queue_depth", "Jobs that wait to be looked at.")
         self.leader = self._gauge("leader", "1: this replica acts; 0: it stands by.")
         self.watch_age = self._gauge(
@@ -45,6 +47,12 @@ class Metrics(Collector):
         self, name: str, text: str, buckets: tuple[float, ...], labels: list[str] | None = None
     ) -> Histogram:
         return Histogram(f"{_PREFIX}_{name}", text, labels or [], buckets=buckets, registry=self.registry)
+
+    def restarted(self, cause: str, count: int) -> None:
+        """Count restarts; under `Other` where too many causes have been named already."""
+        if len(self._causes) < _MOST_CAUSES:
+            self._causes.add(cause)
+        self._restarts.labels(cause if cause in self._causes else "Other").inc(count)
 
     def collect(self) -> Iterator[Metric]:
         """Jobs by phase, and each job's progress."""

@@ -156,7 +156,7 @@ class Reconciler:
         for account in ("user", "infrastructure"):
             more = getattr(status.restarts, account) - getattr(last.restarts, account)
             if more > 0:
-                self._metrics.restarts.labels(status.restarts.last_cause or account).inc(more)
+                self._metrics.restarted(status.restarts.last_cause or account, more)
 
     def _forget(self, key: Key) -> None:
         self.observer.forget(key)

@@ -3,10 +3,13 @@
 import json
 from pathlib import Path
 
+from prometheus_client import generate_latest
+
 from support.api_proxy import PASS, ApiProxy, Fault
 from support.cluster import Namespace, until
 from support.forked_operator import an_operator
 from support.report_server import document, report_server
+from trainyard_operator.metrics import Metrics
 
 NAMES = [
     "queue_depth",
@@ -70,3 +73,14 @@ def test_numbers_have_their_names(proxy: ApiProxy, alone: Namespace, tmp_path: P
     present = {line.split("{")[0].split(" ")[0] for line in text.splitlines() if line[:1] not in ("", "#")}
     assert not {f"trainyard_operator_{name}" for name in NAMES} - present
     assert f'job_loss{{job_name="digits",namespace="{alone.name}"}} 0.25' in text
+
+
+def test_causes_that_pods_think_up_make_no_endless_list() -> None:
+    metrics = Metrics()
+    for number in range(1000):
+        metrics.restarted(f"Cause{number}", 1)
+    metrics.restarted("Cause0", 1)
+    counted = [line for line in generate_latest(metrics.registry).decode().splitlines() if "restarts_total{" in line]
+    assert len(counted) < 100
+    assert 'trainyard_operator_restarts_total{cause="Cause0"} 2.0' in counted
+    assert sum(float(line.rpartition(" ")[2]) for line in counted) == 1001

@@ -6,45 +6,10 @@ import pytest
 from kubernetes.client import ApiException
 
 from support.cluster import Namespace, until
+from support.phases import ENDED, LIVE
 
 
-def pending(space: Namespace) -> None:
-    space.created("digits")
-
-
-def running(space: Namespace) -> None:
-    space.run_all("digits")
-
-
-def restarting(space: Namespace) -> None:
-    space.run_all("digits")
-    space.core.delete_namespaced_pod("digits-1", space.name)
-    space.when("digits", phase="Restarting")
-
-
-def suspending(space: Namespace) -> None:
-    space.run_all("digits")
-    space.patch("digits", suspend=True)
-    space.when("digits", phase="Suspending")
-
-
-def complete(space: Namespace) -> None:
-    space.run_all("digits")
-    for pod in ("digits-1", "digits-0"):
-        space.end(pod)
-    space.when("digits", phase="Complete")
-
-
-def failed(space: Namespace) -> None:
-    space.run_all("digits")
-    space.end("digits-1", 2, "no such column")
-    space.when("digits", phase="Failed")
-
-
-PHASES = [pending, running, restarting, suspending, complete, failed]
-
-
-@pytest.mark.parametrize("phase", PHASES, ids=lambda phase: phase.__name__)
+@pytest.mark.parametrize("phase", LIVE + ENDED, ids=lambda phase: phase.__name__)
 def test_its_successor_begins_afresh(space: Namespace, phase: object) -> None:
     first = space.create("digits")
     phase(space)  # type: ignore[operator]
@@ -58,7 +23,7 @@ def test_its_successor_begins_afresh(space: Namespace, phase: object) -> None:
     assert "completionTime" not in status
 
 
-@pytest.mark.parametrize("phase", PHASES, ids=lambda phase: phase.__name__)
+@pytest.mark.parametrize("phase", LIVE + ENDED, ids=lambda phase: phase.__name__)
 def test_nothing_is_left_of_a_deleted_job(space: Namespace, phase: object) -> None:
     space.create("digits")
     phase(space)  # type: ignore[operator]

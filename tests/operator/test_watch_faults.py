@@ -2,6 +2,7 @@
 
 import json
 import random
+import threading
 from pathlib import Path
 
 import pytest
@@ -105,6 +106,26 @@ def test_a_watch_that_ends_with_an_error_is_begun_again(
     with an_operator(proxy.through, tmp_path / "log", TRAINYARD_NAMESPACES=alone.name):
         lead_a_full_life(alone)
     assert not any(left.values())
+
+
+def test_a_watch_that_falls_silent_is_given_up(proxy: ApiProxy, alone: Namespace, tmp_path: Path) -> None:
+    """Its connection stands, and nothing comes any more, not even the bookmark of each minute."""
+    asked_again = threading.Event()
+
+    def choose(request: Request) -> Fault:
+        if request.watch and request.path.endswith("/pods"):
+            asked_again.set()
+        return PASS
+
+    names = {"TRAINYARD_NAMESPACES": alone.name}
+    with an_operator(proxy.through, tmp_path / "log", {"watch._SILENCE_SECONDS": 2.0}, **names):
+        alone.create("digits")
+        alone.run_all("digits")
+        proxy.mangle = lambda path, line: [(0.0, line)] if asked_again.is_set() or "/pods" not in path else []
+        proxy.choose = choose
+        alone.end("digits-1", 137, reason="OOMKilled")
+        alone.when("digits", phase="Restarting")
+        assert asked_again.is_set()
 
 
 def test_jobs_deleted_while_the_watch_is_down_are_found_by_the_sweep(

@@ -6,6 +6,7 @@ import signal
 import socket
 import sys
 import urllib.request
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
@@ -30,13 +31,11 @@ class ForkedOperator:
         self.log = log
         self.port = 0
         self._process: multiprocessing.process.BaseProcess | None = None
-        self._starts = 0
 
     def start(self) -> None:
         """Start it, under a Lease of its own: the last one's isn't waited for."""
-        self._starts += 1
         self.port = _free_port()
-        lease = f"{self.log.stem}-{self._starts}".lower()
+        lease = f"{self.log.stem}-{uuid.uuid4().hex[:8]}".lower()
         environment = {"TRAINYARD_LEASE": lease, "TRAINYARD_PORT": str(self.port), **self._environment}
         self._process = _CONTEXT.Process(target=_run, args=(environment, self._constants, str(self.log)), daemon=True)
         self._process.start()

@@ -83,6 +83,16 @@ class ControlPlane:
         self._controllers.start()
         self._wait(self._has_default_account, self.api_server, self._controllers)
 
+    @contextmanager
+    def without_controllers(self) -> Iterator[None]:
+        """Nothing is cleaned up within the block: what is to go stays as it is."""
+        assert self._controllers is not None
+        self._controllers.stop()
+        try:
+            yield
+        finally:
+            self.start_controllers()
+
     def get(self, path: str, accept: str = "application/json") -> HTTPResponse:
         """What the server answers at `path`. Raises OSError if it doesn't, or refuses."""
         request = urllib.request.Request(self.url + path)
