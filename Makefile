@@ -19,7 +19,7 @@ test: .venv/.dev ## run every test (needs Go for the S3 server and Kubernetes, C
 	PYTHONPATH=tests python -m support.s3_server
 	PYTHONPATH=tests python -m support.control_plane.binaries
 	for tool in helm kube_score kustomize prometheus schemas; do PYTHONPATH=tests python -m support.$$tool; done
-	pytest -n $${TEST_WORKERS:-2} --dist worksteal --cov --cov-report=term:skip-covered $(ARGS)
+	pytest -n $${TEST_WORKERS:-2} --dist worksteal $(ARGS)
 
 e2e: .venv/.dev ## run the product on a kind cluster, made and removed by it (KEEP=1 leaves it; wants docker, as root or in its group)
 	export PYTHONPATH=tests:e2e

@@ -4,6 +4,7 @@ Each prints how long it took until steps were made again.
 """
 
 import time
+from typing import Any
 
 import pytest
 
@@ -78,7 +79,7 @@ def test_a_node_that_is_gone_for_good_is_given_up(team: Team) -> None:
     job["spec"]["template"] = {"topology": {"key": "kubernetes.io/hostname", "policy": "spread"}}
     team.apply(job)
     step = team.stepping("digits", beyond=40)
-    storage = team.cluster.get("-n", NAMESPACE, "pods")["items"][0]["spec"]["nodeName"]
+    storage = _storage_node(team)
     places = {name: pod["spec"]["nodeName"] for name, pod in team.pods("digits").items()}
     (name, lost), *others = [place for place in places.items() if place[1] != storage]
     assert not others, places
@@ -92,6 +93,40 @@ def test_a_node_that_is_gone_for_good_is_given_up(team: Team) -> None:
     finally:
         docker("unpause", lost)
         team.cluster.kubectl("wait", "--for=condition=Ready", "nodes", "--all", "--timeout=120s")
+
+
+def test_a_node_0_that_lives_on_unheard_takes_nothing_back(team: Team) -> None:
+    """Its kubelet is cut off, and its pod trains on: of two nodes 0 only the new one may write."""
+    storage = _storage_node(team)
+    team.cluster.kubectl("cordon", storage)
+    try:
+        team.apply(team.digits("digits", **LONG | {"nodes": 1}, recovery={"nodeLossSeconds": 10}))
+        step = team.stepping("digits", beyond=40)
+    finally:
+        team.cluster.kubectl("uncordon", storage)
+    deaf = team.pods("digits")["digits-0"]["spec"]["nodeName"]
+    docker("exec", deaf, "systemctl", "stop", "kubelet")
+    try:
+        team.when("digits", reason="NodeLost")
+        until("its successor is there", lambda: team.pods("digits"), lambda it: _elsewhere(it, deaf))
+        uids = _uids(team, "digits")
+        step = team.stepping("digits", beyond=step)
+        team.stepping("digits", beyond=step + 200)
+        assert _uids(team, "digits") == uids
+        assert team.status("digits")["restarts"]["attempt"] == 1
+    finally:
+        docker("exec", deaf, "systemctl", "start", "kubelet")
+        team.cluster.kubectl("wait", "--for=condition=Ready", "nodes", "--all", "--timeout=120s")
+
+
+def _elsewhere(pods: dict[str, Any], node: str) -> bool:
+    return "digits-0" in pods and pods["digits-0"]["spec"].get("nodeName") not in (None, node)
+
+
+def _storage_node(team: Team) -> str:
+    """Where the object storage runs: losing it isn't what these tests are about."""
+    found: str = team.cluster.get("-n", NAMESPACE, "pods")["items"][0]["spec"]["nodeName"]
+    return found
 
 
 def _under_way(team: Team, name: str) -> dict[str, str]:

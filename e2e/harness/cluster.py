@@ -18,6 +18,7 @@ from harness.process import Failed, run, step
 KUBECONFIG = STATE / "kubeconfig"
 _ARCHIVES = STATE / "archives"  # of images; every node sees it as /archives
 _MADE_FROM = STATE / "cluster.json"
+_LOADED = "/kind/loaded-images.json"  # in a node
 
 
 @dataclass(frozen=True)
@@ -58,17 +59,15 @@ class Cluster:
         return f"{next(one['address'] for one in addresses if one['type'] == 'InternalIP')}:{port}"
 
     def load(self, *images: str) -> None:
-        """Put images of docker's into every worker, unless it has them already."""
-        for image in images:
-            wanted = docker("image", "inspect", "--format", "{{.Id}}", image)
-            mark = "/kind/loaded-" + image.replace("/", "-").replace(":", "-")
-            late = [node for node in self.workers() if _read(node, mark) != wanted]
-            if late:
-                with step(f"load {image} into {len(late)} nodes"), _saved(image) as archive:
-                    script = (
-                        f"ctr -n k8s.io images import /archives/{archive.name} > /dev/null; echo -n {wanted} > {mark}"
-                    )
-                    _everywhere(late, script)
+        """Put images of docker's into the workers that lack them: all in one archive, their common layers once."""
+        wanted = {image: docker("image", "inspect", "--format", "{{.Id}}", image) for image in images}
+        lacking = {node: wanted.items() - _loaded(node).items() for node in self.workers()}
+        late = sorted(image for image, _ in set().union(*lacking.values()))
+        if late:
+            with step(f"load {', '.join(late)}"), _saved(late) as archive:
+                marks = json.dumps(wanted)
+                script = f"ctr -n k8s.io images import /archives/{archive.name} > /dev/null; echo '{marks}' > {_LOADED}"
+                _everywhere([node for node, missing in lacking.items() if missing], script)
 
 
 def ensure(image: NodeImage) -> Cluster:
@@ -117,11 +116,11 @@ def _configuration(image: NodeImage) -> str:
 
 
 @contextlib.contextmanager
-def _saved(image: str) -> Iterator[Path]:
-    """A file with the image, gone after the block."""
-    path = _ARCHIVES / "image.tar"
+def _saved(images: list[str]) -> Iterator[Path]:
+    """A file with the images, gone after the block."""
+    path = _ARCHIVES / "images.tar"
     try:
-        docker("save", "-o", str(path), image)
+        docker("save", "-o", str(path), *images)
         yield path
     finally:
         path.unlink(missing_ok=True)
@@ -133,8 +132,10 @@ def _everywhere(nodes: list[str], script: str) -> None:
         list(pool.map(lambda node: docker("exec", node, "sh", "-ec", script), nodes))
 
 
-def _read(node: str, path: str) -> str:
-    return docker("exec", node, "sh", "-c", f"cat {path} 2> /dev/null || true")
+def _loaded(node: str) -> dict[str, str]:
+    """Ids of the images that were put into a node, by their tags."""
+    found: dict[str, str] = json.loads(docker("exec", node, "sh", "-c", f"cat {_LOADED} 2> /dev/null || echo {{}}"))
+    return found
 
 
 def _kind(*words: str) -> str:
