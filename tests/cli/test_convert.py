@@ -7,9 +7,13 @@ from typing import Any
 
 import pytest
 import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from support.commands import Ended, plain
 from trainyard_api.manifest import load_job
+from trainyard_api.source import parse_documents
+from trainyard_cli.convert import written
 from trainyard_cli.main import main
 
 POD = """
@@ -122,6 +126,34 @@ def test_torchrun_is_ours_to_start(tmp_path: Path, command: str, words: list[str
 )
 def test_commands_that_need_a_hand(tmp_path: Path, command: str, said: str) -> None:
     assert said in convert(tmp_path, pytorch_job(command))[1]
+
+
+def test_text_that_looks_like_a_number_stays_text(tmp_path: Path) -> None:
+    job, _ = convert(
+        tmp_path,
+        pytorch_job("[t.py, --lr, '1e-4', '0o17']", container="env: [{name: BUILD, value: '12345e6'}]").replace(
+            "{name: j}", "{name: j, labels: {commit: '12345e6'}}"
+        ),
+    )
+    words = parse_documents((tmp_path / "out.yaml").read_text())[0]["spec"]["script"]["command"]
+    assert words == ["t.py", "--lr", "1e-4", "0o17"]
+    assert job["metadata"]["labels"] == {"commit": "12345e6"}
+
+
+_WORDS = st.one_of(
+    st.text(st.characters(codec="utf-8", exclude_categories=("Cs", "Cc"))),
+    st.from_regex(r"[-+]?[0-9._]{1,4}([eE][-+]?[0-9]{1,3})?", fullmatch=True),
+    st.sampled_from(
+        ["y", "N", "on", "null", "~", "", "0x1F", "0b1", "0o7", ".inf", "2026-01-01", "<<", "=", "a: b", "#"]
+    ),
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.dictionaries(_WORDS, st.one_of(_WORDS, st.lists(_WORDS), st.integers(), st.booleans())))
+def test_what_is_written_reads_back_the_same(values: dict[str, Any]) -> None:
+    assert parse_documents(written(values)) == [values]
+    assert yaml.safe_load(written(values)) == values
 
 
 def test_elastic(tmp_path: Path) -> None:
