@@ -72,3 +72,11 @@ capabilities: {drop: [ALL]}
   resources: [podgroups]
   verbs: [get, create, patch]
 {{- end }}
+
+{{/* Marks of a TrainingRuntime that a hook makes; one that runs before something deletes it again. */}}
+{{- define "trainyard.runtimeHook" -}}
+meta.helm.sh/release-name: {{ .release.Name }}
+meta.helm.sh/release-namespace: {{ .release.Namespace }}
+helm.sh/hook: {{ .hook }}
+helm.sh/hook-delete-policy: before-hook-creation{{ if hasPrefix "pre-" .hook }},hook-succeeded{{ end }}
+{{- end }}
