@@ -246,6 +246,11 @@ def test_rights_of_people(cluster: HelmCluster, empty: set[Object]) -> None:
     assert not may("ann", "create", "trainingjobs", "team-b")
     assert may("bob", "get", "trainingjobs")
     assert not may("bob", "delete", "trainingjobs")
+    for verb, allowed in (("get", True), ("list", True), ("delete", False)):
+        asked = cluster.may(
+            verb, "trainyard.dev", "trainingruntimes", None, user="ann", groups=["system:authenticated"]
+        )
+        assert asked is allowed, "presets are in no namespace, where a RoleBinding gives nothing"
     roles = client.RbacAuthorizationV1Api(cluster.api)
     for person in ("ann", "bob"):
         roles.delete_namespaced_role_binding(person, "team-a")
