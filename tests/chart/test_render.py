@@ -105,7 +105,11 @@ def test_definitions_are_kept_by_choice() -> None:
         definitions = of_kind(rendered({"crds": {"keep": keep}}), "CustomResourceDefinition")
         assert len(definitions) == 2
         for each in definitions:
-            assert (each["metadata"].get("annotations") == {"helm.sh/resource-policy": "keep"}) is keep
+            marks = {
+                "helm.sh/resource-policy": "keep",
+                "argocd.argoproj.io/sync-options": "Prune=false,Delete=false",
+            }
+            assert each["metadata"].get("annotations") == (marks if keep else None)
     assert of_kind(rendered({"crds": {"install": False}}), "CustomResourceDefinition") == []
 
 

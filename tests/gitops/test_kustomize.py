@@ -31,6 +31,17 @@ def test_no_trace_of_helm() -> None:
         assert "helm" not in str(each["metadata"]).lower()
 
 
+def test_what_is_removed_from_git_takes_no_job_with_it() -> None:
+    objects = build(ROOT / "gitops" / "base")
+    kept = {
+        each["metadata"]["name"]
+        for each in objects
+        if each["metadata"].get("annotations", {}).get("kustomize.toolkit.fluxcd.io/prune") == "disabled"
+        and each["metadata"]["annotations"]["argocd.argoproj.io/sync-options"] == "Prune=false,Delete=false"
+    }
+    assert kept == {"trainingjobs.trainyard.dev", "trainingruntimes.trainyard.dev", "trainyard"}
+
+
 def test_flux_takes_its_examples() -> None:
     for name in ("operator.yaml", "jobs.yaml"):
         documents = list(yaml.safe_load_all((ROOT / "gitops" / "flux" / name).read_text()))
