@@ -161,6 +161,18 @@ def test_a_job_that_has_ended_does_not_begin_again(team: Team) -> None:
     assert said in done.stdout
 
 
+def test_a_conflict_with_our_own_resume(team: Team) -> None:
+    spec = {"storage": {"uri": "s3://b/p"}, "script": {"command": ["/t.py"]}, "template": {"image": "i"}}
+    file = manifest(team.folder, suspend=True, **spec)
+    assert team.command("submit", file).returncode == 0
+    assert team.command("resume", "job").returncode == 0
+    done = team.command("submit", file)
+    remedy = f"trainyard suspend job -n {team.namespace}, or take suspend out of the manifest"
+    plain(done, 2, "trainyard suspend or resume has set spec.suspend to another value", remedy)
+    assert team.command("suspend", "job").returncode == 0
+    assert team.command("submit", file).returncode == 0
+
+
 def test_a_runtime_that_may_not_be_read(team: Team, plane: ControlPlane, s3: S3Server) -> None:
     rights = client.RbacAuthorizationV1Api(team.api)
     rule = {"apiGroups": ["trainyard.dev"], "resources": ["trainingjobs"], "verbs": ["get", "create", "patch"]}
