@@ -52,3 +52,5 @@ def test_flux_takes_its_examples() -> None:
     )
     assert (ROOT / operator["path"] / "kustomization.yaml").exists()
     assert jobs["dependsOn"] == [{"name": "trainyard"}]
+    assert jobs["wait"] is True
+    assert "healthChecks" not in jobs, "wait leaves these unread"
