@@ -18,8 +18,8 @@ IN_EACH_NAMESPACE = {
     ("scheduling.volcano.sh", "podgroups"): {"get", "create", "patch"},
 }
 IN_THE_CLUSTER = {
-    ("trainyard.dev", "trainingruntimes"): {"get", "list", "watch"},
-    ("", "nodes"): {"get", "list", "watch"},
+    ("trainyard.dev", "trainingruntimes"): {"list", "watch"},
+    ("", "nodes"): {"list", "watch"},
 }
 
 
