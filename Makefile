@@ -15,7 +15,7 @@ run: .venv/.run ## install what is pinned, then train and publish the digits exa
 	trainyard run examples/digits/job.yaml
 
 test: .venv/.dev ## run every test (needs Go for the S3 server and Kubernetes, Chromium for the report)
-	PYTHONPATH=tests python -m support.tools go chromium chromedriver curl openssl
+	PYTHONPATH=tests python -m support.tools go chromium chromedriver curl jq openssl
 	PYTHONPATH=tests python -m support.s3_server
 	PYTHONPATH=tests python -m support.control_plane.binaries
 	for tool in helm kube_score kustomize prometheus schemas; do PYTHONPATH=tests python -m support.$$tool; done

@@ -25,7 +25,8 @@ def test_uninstalled_nothing_is_left_but_what_was_to_stay(operator: str, cluster
     cluster.helm("uninstall", RELEASE, "-n", SYSTEM, "--wait")
     try:
         chosen = ("-l", f"app.kubernetes.io/instance={RELEASE}", "-A", "-o", "name")
-        kinds = "all,configmap,secret,serviceaccount,role,rolebinding,clusterrole,clusterrolebinding,networkpolicy,pdb"
+        kinds = "all,lease,configmap,secret,serviceaccount,networkpolicy,pdb"
+        kinds += ",role,rolebinding,clusterrole,clusterrolebinding"
         until("all is gone", lambda: {"left": cluster.kubectl("get", kinds, *chosen)}, lambda it: not it["left"], 60)
         assert "trainingjobs.trainyard.dev" in cluster.kubectl("get", "crds", "-o", "name")
     finally:

@@ -10,7 +10,7 @@ import yaml
 
 from trainyard_api.check import check
 from trainyard_api.errors import ExitCode, TrainyardError
-from trainyard_api.source import Source, parse_documents
+from trainyard_api.source import Source, parse_documents, parse_value
 from trainyard_cli.kubeflow import pytorchjob, trainjob
 from trainyard_cli.kubeflow.converted import Converted, Values
 
@@ -83,7 +83,32 @@ def _convert(document: Values, place: str) -> tuple[str, str]:
     head = f"Converted from {kind} {converted.metadata['name']}."
     notes = [*converted.notes, _STORAGE]
     comments = [f"# {head}\n", *(_comment(note) for note in notes)]
-    return "".join(comments) + yaml.safe_dump(manifest, sort_keys=False, width=110, allow_unicode=True), ""
+    return "".join(comments) + written(manifest), ""
+
+
+def written(manifest: Values) -> str:
+    """`manifest` as YAML that kubectl and our own reader read back as the same values."""
+    return yaml.dump(manifest, Dumper=_Dumper, sort_keys=False, width=110, allow_unicode=True)
+
+
+class _Dumper(yaml.SafeDumper):
+    pass
+
+
+def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    """PyYAML quotes what YAML 1.1 takes for something else than text; kubectl reads 1e-4 as a number, and y as true."""
+    taken = text in ("y", "Y", "n", "N") or (text[:1] in "+-.0123456789" and _number(text))
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="'" if taken else None)
+
+
+def _number(text: str) -> bool:
+    try:
+        return not isinstance(parse_value(text), str)
+    except yaml.YAMLError:
+        return False
+
+
+_Dumper.add_representer(str, _text)
 
 
 def _comment(note: str) -> str:

@@ -22,7 +22,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the exit code is one of ExitCode, or that of a broken pipe."""
     try:
         args = _parser().parse_args(arguments)
-        code: int = importlib.import_module(f"trainyard_cli.{args.module}").main(args)
+        code = _run_command(args)
         sys.stdout.flush()
         return code
     except TrainyardError as error:
@@ -36,6 +36,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return BROKEN_PIPE
     except Exception as error:  # noqa: BLE001 - the last resort: one line for people, the rest in a file
         return _unexpected(error)
+
+
+def _run_command(args: argparse.Namespace) -> int:
+    try:
+        code: int = importlib.import_module(f"trainyard_cli.{args.module}").main(args)
+    except ModuleNotFoundError as error:
+        if (error.name or "trainyard").startswith("trainyard"):
+            raise
+        # Not by our name: on PyPI it belongs to somebody else.
+        extra = "cluster" if args.module.startswith("cluster.") else "trainer,serve"
+        raise TrainyardError(
+            f"what `{program()} {args.command}` needs isn't installed",
+            f"Python package {error.name}",
+            f"in a copy of Trainyard's repository: pip install '.[{extra}]'",
+            cause="NotInstalled",
+        ) from error
+    return code
 
 
 def _unexpected(error: Exception) -> int:

@@ -1,8 +1,9 @@
 """The pod fields that people really set, with Kubernetes' own names and meanings."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Required
 
-from pydantic import Field
+from pydantic import ConfigDict, Field, with_config
+from typing_extensions import TypedDict  # pydantic wants this one before Python 3.12
 
 from trainyard_api.base import Column, Model, Name, Text
 
@@ -28,6 +29,17 @@ class Topology(Model):
     )
 
 
+@with_config(ConfigDict(extra="forbid", strict=True))
+class Variable(TypedDict, total=False):  # a dict: it's handed on as it is
+    """An environment variable, as in a container."""
+
+    name: Required[Annotated[str, Field(min_length=1, max_length=1024, description="Its name.")]]
+    value: Annotated[str, Field(max_length=32768, description="Its value; what looks like a number goes into quotes.")]
+    valueFrom: Annotated[
+        dict[str, Any], Field(max_length=1, description="Where its value comes from, as in a container.")
+    ]
+
+
 class PodTemplate(Model):
     """How the pods of a job look. On one machine this is left aside."""
 
@@ -41,7 +53,9 @@ class PodTemplate(Model):
     resources: Resources = Field(default_factory=Resources, description="CPU, memory and GPUs of each pod.")
     node_selector: Labels = Field({}, description="Labels a node must have; none.")
     tolerations: Objects = Field([], description="Taints tolerated, as in a pod; none.")
-    env: Objects = Field([], description="Environment variables, as in a container; none.")
+    env: Annotated[list[Variable], Field(max_length=128)] = Field(
+        [], description="Environment variables, each {name, value} or {name, valueFrom}, as in a container; none."
+    )
     env_from: Objects = Field([], description="Sources of environment variables, as in a container; none.")
     volumes: Objects = Field([], description="Volumes, as in a pod; none.")
     volume_mounts: Objects = Field([], description="Volume mounts, as in a container; none.")

@@ -1,6 +1,7 @@
 """Doing what was planned: the only place from which a job's objects are written."""
 
 import asyncio
+import re
 from collections.abc import Awaitable
 
 from trainyard_operator.api import PODS, Api, ApiError, Object
@@ -86,14 +87,25 @@ async def _unless_gone(doing: Awaitable[None]) -> None:
             raise
 
 
+def _within_limits(refusal: str) -> str | None:
+    """What to do about a refusal by a ResourceQuota or a LimitRange; None: it's by something else."""
+    if "exceeded quota" in refusal:
+        return "wait, ask for less, or have the quota raised"
+    if "failed quota" in refusal:
+        return "delete the job, and submit it with these in spec.template.resources"
+    if re.search(r"\bper (Container|Pod)\b", refusal):
+        return "delete the job, and submit it with spec.template.resources as the namespace's LimitRange allows"
+    return None
+
+
 def _trouble(name: str, action: Action, error: ApiError) -> Trouble:
     kind = "pod" if isinstance(action, EndPod) else action.resource.kind
     if error.reason == "AlreadyExists":
         what = f"there is a {kind} {name} already that isn't this job's: delete it, or give the job another name"
         return Trouble("NameTaken", plain(what))
     message = plain(error.message)
-    if error.status == 403 and "exceeded quota" in error.message:
-        return Trouble("QuotaExceeded", f"{message}: wait, ask for less, or have the quota raised")
+    if error.status == 403 and (remedy := _within_limits(error.message)):
+        return Trouble("QuotaExceeded", f"{message}: {remedy}")
     if error.status == 403 and "being terminated" in error.message:
         return Trouble("NamespaceTerminating", message)
     reason = "Forbidden" if error.status == 403 else "Rejected"

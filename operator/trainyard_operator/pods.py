@@ -129,12 +129,21 @@ def _bringing(image: str, template: PodTemplate) -> Object:
         "name": "trainyard",
         "image": image,
         "command": ["python", "-m", "trainyard_launcher.payload", _CODE],
+        "resources": _plain_resources(template),
         "securityContext": {**_SEALED, "readOnlyRootFilesystem": True},
         "volumeMounts": [{"name": "code", "mountPath": _CODE}],
     }
     if template.image_pull_policy:
         container["imagePullPolicy"] = template.image_pull_policy
     return container
+
+
+def _plain_resources(template: PodTemplate) -> Object:
+    """The trainer's CPU and memory: it begins only afterwards, so the pod needs no more; a quota wants them said."""
+    return {
+        name: {resource: amount for resource, amount in given.items() if resource in ("cpu", "memory")}
+        for name, given in template.resources.model_dump().items()
+    }
 
 
 def _environment(state: State, spec: JobSpec, index: int) -> list[Object]:

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -127,20 +128,60 @@ def _older_chart(folder: Path) -> Path:
     return copy
 
 
-def test_presets_follow_the_values(cluster: HelmCluster, empty: set[Object]) -> None:
-    def uris() -> dict[str, str]:
-        items = cluster.get("/apis/trainyard.dev/v1alpha1/trainingruntimes")["items"]
-        return {each["metadata"]["name"]: each["spec"]["storage"]["uri"] for each in items}
+def presets(**uris: str) -> dict[str, Any]:
+    return {"runtimes": {name: {"storage": {"uri": f"s3://{uri}"}} for name, uri in uris.items()}}
 
-    presets = {name: {"storage": {"uri": f"s3://{name}"}} for name in ("default", "other")}
-    cluster.helm("install", str(CHART), values={"runtimes": presets})
-    assert uris() == {"default": "s3://default", "other": "s3://other"}
-    cluster.helm("upgrade", str(CHART), values={"runtimes": presets})
-    changed = {"default": {"storage": {"uri": "s3://new"}}}
-    cluster.helm("upgrade", str(CHART), values={"runtimes": changed})
-    assert uris() == {"default": "s3://new"}
+
+def uris(cluster: HelmCluster) -> dict[str, str]:
+    items = cluster.get("/apis/trainyard.dev/v1alpha1/trainingruntimes")["items"]
+    return {each["metadata"]["name"]: each["spec"]["storage"]["uri"].removeprefix("s3://") for each in items}
+
+
+def test_presets_follow_the_values(cluster: HelmCluster, empty: set[Object]) -> None:
+    for definition in (CHART / "files" / "crds").iterdir():
+        cluster.apply(yaml.safe_load(definition.read_text()))
+    cluster.helm("install", str(CHART), "--take-ownership", values=presets(default="a", other="b"))
+    assert uris(cluster) == {"default": "a", "other": "b"}
+    cluster.helm("upgrade", str(CHART), values=presets(default="a", other="b"))
+    cluster.helm("upgrade", str(CHART), values=presets(default="new"))
+    assert uris(cluster) == {"default": "new"}
+    cluster.helm("rollback", "1")
+    assert uris(cluster) == {"default": "a", "other": "b"}
     cluster.helm("uninstall")
     assert cluster.objects() - empty == DEFINITIONS
+
+
+def test_presets_that_came_before_their_kind_was_known_follow_too(cluster: HelmCluster, empty: set[Object]) -> None:
+    cluster.remove_definitions()
+    cluster.helm("install", str(CHART), values=presets(default="a", other="b"))
+    assert uris(cluster) == {"default": "a", "other": "b"}
+    cluster.helm("upgrade", str(CHART), values=presets(default="new", more="c"))
+    assert uris(cluster) == {"default": "new", "more": "c"}
+    cluster.helm("rollback", "1")
+    assert uris(cluster) == {"default": "a", "other": "b"}
+    cluster.helm("rollback", "2")
+    assert uris(cluster) == {"default": "new", "more": "c"}
+    kept = uids(cluster)
+    cluster.helm("upgrade", str(CHART), values=presets(default="newer", more="c"))
+    assert uris(cluster) == {"default": "newer", "more": "c"}
+    assert uids(cluster) == kept, "from then on they are changed, not made anew"
+    cluster.helm("rollback", "1")
+    cluster.helm("uninstall")
+    assert cluster.objects() - empty == DEFINITIONS
+
+
+def test_a_first_upgrade_that_fails_leaves_the_presets(cluster: HelmCluster, empty: set[Object]) -> None:
+    cluster.remove_definitions()
+    cluster.helm("install", str(CHART), values=presets(default="a"))
+    refused = {"runtimes": {"default": {"template": {"imagePullPolicy": "Often"}}}}
+    with pytest.raises(AssertionError, match="imagePullPolicy"):
+        cluster.helm("upgrade", str(CHART), values=refused)
+    cluster.helm("rollback", "1")  # as --atomic does
+    assert uris(cluster) == {"default": "a"}
+
+
+def uids(cluster: HelmCluster) -> set[str]:
+    return {each["metadata"]["uid"] for each in cluster.get("/apis/trainyard.dev/v1alpha1/trainingruntimes")["items"]}
 
 
 def test_a_preset_that_makes_no_sense_is_refused(cluster: HelmCluster, empty: set[Object]) -> None:
@@ -153,6 +194,7 @@ def test_a_preset_that_makes_no_sense_is_refused(cluster: HelmCluster, empty: se
 
 def test_the_commands_of_the_documentation(cluster: HelmCluster, empty: set[Object], tmp_path: Path) -> None:
     commands = re.findall(r"^```sh\n(.*?)^```$", (ROOT / "docs" / "operate.md").read_text(), re.DOTALL | re.MULTILINE)
+    commands = [command for command in commands if command.startswith("helm ")]
     assert [command.split()[1] for command in commands] == ["install", "upgrade", "uninstall"]
     (tmp_path / "helm").symlink_to(binary())
     environment = {
@@ -204,6 +246,11 @@ def test_rights_of_people(cluster: HelmCluster, empty: set[Object]) -> None:
     assert not may("ann", "create", "trainingjobs", "team-b")
     assert may("bob", "get", "trainingjobs")
     assert not may("bob", "delete", "trainingjobs")
+    for verb, allowed in (("get", True), ("list", True), ("delete", False)):
+        asked = cluster.may(
+            verb, "trainyard.dev", "trainingruntimes", None, user="ann", groups=["system:authenticated"]
+        )
+        assert asked is allowed, "presets are in no namespace, where a RoleBinding gives nothing"
     roles = client.RbacAuthorizationV1Api(cluster.api)
     for person in ("ann", "bob"):
         roles.delete_namespaced_role_binding(person, "team-a")

@@ -96,6 +96,12 @@ def calls(port: int) -> dict[tuple[str, str], float]:
     }
 
 
+def lease(cluster: HelmCluster) -> dict[str, Any]:
+    path = "/apis/coordination.k8s.io/v1/namespaces/trainyard/leases/trainyard-operator"
+    found: dict[str, Any] = cluster.get(path)["spec"]
+    return found
+
+
 @pytest.fixture(params=MODES)
 def values(request: pytest.FixtureRequest, cluster: HelmCluster) -> Iterator[dict[str, Any]]:
     """Values of the chart, which is installed with them."""
@@ -106,6 +112,7 @@ def values(request: pytest.FixtureRequest, cluster: HelmCluster) -> Iterator[dic
     cluster.helm("install", str(CHART), values=found)
     yield found
     cluster.helm("uninstall")
+    assert not [each for each in cluster.objects() if each[0] == "leases"], "nor is the Lease left"
     cluster.remove_jobs()
 
 
@@ -137,3 +144,6 @@ def test_nothing_is_refused_to_it(values: dict[str, Any], cluster: HelmCluster, 
         made = calls(port)
         assert {verb for verb, code in made if code.startswith("2")} >= {"get", "watch", "create", "patch", "delete"}
         assert [key for key in made if key[1] in ("401", "403")] == []
+        holder = lease(cluster)["holderIdentity"]
+        cluster.helm("upgrade", str(CHART), values=values)
+        assert lease(cluster)["holderIdentity"] == holder

@@ -105,7 +105,11 @@ def test_definitions_are_kept_by_choice() -> None:
         definitions = of_kind(rendered({"crds": {"keep": keep}}), "CustomResourceDefinition")
         assert len(definitions) == 2
         for each in definitions:
-            assert (each["metadata"].get("annotations") == {"helm.sh/resource-policy": "keep"}) is keep
+            marks = {
+                "helm.sh/resource-policy": "keep",
+                "argocd.argoproj.io/sync-options": "Prune=false,Delete=false",
+            }
+            assert each["metadata"].get("annotations") == (marks if keep else None)
     assert of_kind(rendered({"crds": {"install": False}}), "CustomResourceDefinition") == []
 
 
@@ -196,6 +200,45 @@ def test_two_releases_dont_meet() -> None:
         return {(each["kind"], each["metadata"]["name"]) for each in cluster}
 
     assert not names("trainyard", "a") & names("trainyard", "b")
+    common = {**MONITORING, "dashboards": {"enabled": True, "namespace": "grafana"}}
+    dashboards = [
+        {each["metadata"]["name"] for each in of_kind(rendered({"monitoring": common}, namespace=each), "ConfigMap")}
+        for each in ("a", "b")
+    ]
+    assert len(dashboards[0] | dashboards[1]) == 4
     long = rendered({"monitoring": MONITORING}, release="r" * 53, namespace="n" * 63)
     names_of_objects = {each["metadata"]["name"] for each in long if "Role" not in each["kind"]}  # theirs may be longer
     assert max(map(len, names_of_objects)) <= 63
+
+
+def _not_text(value: Any, path: str = "") -> list[str]:
+    """Where a name, a namespace or a label isn't text."""
+    if isinstance(value, list):
+        return [found for each in value for found in _not_text(each, path)]
+    if not isinstance(value, dict):
+        return []
+    named = {key: each for key, each in value.items() if key in ("name", "namespace", "serviceAccountName")}
+    named |= value if path.endswith(("abels", "annotations")) else {}
+    wrong = [f"{path}.{key}" for key, each in named.items() if not isinstance(each, str | dict)]
+    return wrong + [found for key, each in value.items() for found in _not_text(each, f"{path}.{key}")]
+
+
+@pytest.mark.parametrize("namespaces", [[], ["007", "12"]])
+def test_names_that_look_like_numbers(namespaces: list[str]) -> None:
+    values = {
+        "namespaces": namespaces,
+        "crds": {"install": False},
+        "runtimes": {"100": {}, "true": {}},
+        "monitoring": MONITORING,
+        "serviceAccount": {"name": "12"},
+        "priorityClassName": "99",
+        "networkPolicy": VARIANTS["everything"]["networkPolicy"],
+    }
+    objects = rendered(values, release="123", namespace="1e5")
+    assert [found for each in objects for found in _not_text(each, each["kind"])] == []
+    spec = of_kind(objects, "Deployment")[0]["spec"]["template"]["spec"]
+    assert spec["priorityClassName"] == "99"
+    if namespaces:
+        (file,) = [each for each in of_kind(objects, "ConfigMap") if "runtimes.yaml" in each["data"]]
+        presets = [each for each in yaml.safe_load_all(file["data"]["runtimes.yaml"]) if each]
+        assert [each["metadata"]["name"] for each in presets] == ["100", "true"]

@@ -18,8 +18,8 @@ IN_EACH_NAMESPACE = {
     ("scheduling.volcano.sh", "podgroups"): {"get", "create", "patch"},
 }
 IN_THE_CLUSTER = {
-    ("trainyard.dev", "trainingruntimes"): {"get", "list", "watch"},
-    ("", "nodes"): {"get", "list", "watch"},
+    ("trainyard.dev", "trainingruntimes"): {"list", "watch"},
+    ("", "nodes"): {"list", "watch"},
 }
 
 
@@ -96,7 +96,10 @@ def test_people_get_theirs_with_view_and_edit() -> None:
         name: {label.rpartition("-")[2] for label in each["metadata"]["labels"] if "aggregate-to" in label}
         for name, each in found.items()
     }
-    assert to == {"viewer": {"view", "edit", "admin"}, "editor": {"edit", "admin"}, "operator": set()}
+    assert to == {
+        "viewer": {"view", "edit", "admin"}, "editor": {"edit", "admin"}, "operator": set(), "presets": set()
+    }  # fmt: skip
+    assert rights(found["presets"]) == {("trainyard.dev", "trainingruntimes"): {"get", "list", "watch"}}
     assert len(of_kind(rendered({"rbac": {"aggregate": False}}), "ClusterRole")) == 1
 
 

@@ -7,9 +7,13 @@ from typing import Any
 
 import pytest
 import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from support.commands import Ended, plain
 from trainyard_api.manifest import load_job
+from trainyard_api.source import parse_documents
+from trainyard_cli.convert import written
 from trainyard_cli.main import main
 
 POD = """
@@ -101,6 +105,11 @@ def test_workers_unlike_their_master_are_told(tmp_path: Path) -> None:
         ("[torchrun, --nproc-per-node=gpu, -m, pkg.train]", ["-m", "pkg.train"], None),
         ("[/usr/bin/torchrun, --rdzv_backend, c10d, --no-python, python, t.py]", ["t.py"], None),
         ("[python, -m, torch.distributed.run, --rdzv-conf=a=b, t.py]", ["t.py"], None),
+        ("[python, -u, -m, torch.distributed.run, --nnodes=2, --nproc-per-node=8, t.py]", ["t.py"], 8),
+        ("[python, -Wignore, -X, faulthandler, -m, torch.distributed.launch, t.py]", ["t.py"], None),
+        ("[python, -mtorch.distributed.run, --nproc-per-node, '2', t.py]", ["t.py"], 2),
+        ("[python, -X, faulthandler, -W, ignore, t.py, -x]", ["t.py", "-x"], None),
+        ("[torchrun, --no-python, python, -u, -W, error, -m, pkg.train]", ["-m", "pkg.train"], None),
         ("[bash, -c, 'torchrun --nproc_per_node=2 t.py --x \"a b\"']", ["t.py", "--x", "a b"], 2),
     ],
 )
@@ -116,12 +125,41 @@ def test_torchrun_is_ours_to_start(tmp_path: Path, command: str, words: list[str
         ("[sh, -c, 'pip install x && python t.py']", "shell code has no place in a TrainingJob; do the same in the"),
         ("[python, -c, 'print(1)']", "save it as train.py beside this file print(1)"),
         ("[mpirun, python, t.py]", "mpirun is no Python program"),
+        ("[python, -u, -X, faulthandler, t.py]", "python's option -X faulthandler is left out: say it in"),
         ("[]", "the program is in the image's entrypoint"),
         ("[python, t.py, $(BATCH)]", "$(NAME) is not expanded"),
     ],
 )
 def test_commands_that_need_a_hand(tmp_path: Path, command: str, said: str) -> None:
     assert said in convert(tmp_path, pytorch_job(command))[1]
+
+
+def test_text_that_looks_like_a_number_stays_text(tmp_path: Path) -> None:
+    job, _ = convert(
+        tmp_path,
+        pytorch_job("[t.py, --lr, '1e-4', '0o17']", container="env: [{name: BUILD, value: '12345e6'}]").replace(
+            "{name: j}", "{name: j, labels: {commit: '12345e6'}}"
+        ),
+    )
+    words = parse_documents((tmp_path / "out.yaml").read_text())[0]["spec"]["script"]["command"]
+    assert words == ["t.py", "--lr", "1e-4", "0o17"]
+    assert job["metadata"]["labels"] == {"commit": "12345e6"}
+
+
+_WORDS = st.one_of(
+    st.text(st.characters(codec="utf-8", exclude_categories=("Cs", "Cc"))),
+    st.from_regex(r"[-+]?[0-9._]{1,4}([eE][-+]?[0-9]{1,3})?", fullmatch=True),
+    st.sampled_from(
+        ["y", "N", "on", "null", "~", "", "0x1F", "0b1", "0o7", ".inf", "2026-01-01", "<<", "=", "a: b", "#"]
+    ),
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.dictionaries(_WORDS, st.one_of(_WORDS, st.lists(_WORDS), st.integers(), st.booleans())))
+def test_what_is_written_reads_back_the_same(values: dict[str, Any]) -> None:
+    assert parse_documents(written(values)) == [values]
+    assert yaml.safe_load(written(values)) == values
 
 
 def test_elastic(tmp_path: Path) -> None:

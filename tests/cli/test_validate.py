@@ -34,3 +34,13 @@ def test_every_problem_of_every_file(tmp_path: Path, capsys: pytest.CaptureFixtu
         "  where: broken.yaml:2\n"
         "  remedy: check the indentation, and that brackets and quotes are closed\n"
     )
+
+
+def test_variables_of_the_environment_are_text(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = RECIPE + "  template: {env: [{name: A, value: 3}, {name: B, valueFrom: {fieldRef: {fieldPath: x}}}]}\n"
+    (tmp_path / "a.yaml").write_text(text)
+    assert main(["validate", str(tmp_path / "a.yaml")]) == 2
+    said = capsys.readouterr().err
+    assert "spec.template.env[0].value: 3 is not text" in said
+    assert "put it in quotes" in said
+    assert "1 problem" in said

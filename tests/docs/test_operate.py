@@ -10,6 +10,7 @@ from support.helm import of_kind, rendered
 from support.schemas import VERSIONS, problems
 
 TEXT = (Path(__file__).parents[2] / "docs" / "operate.md").read_text()
+README = (Path(__file__).parents[2] / "README.md").read_text()
 Rights = set[tuple[str, str, str]]
 
 
@@ -54,6 +55,14 @@ def test_the_values_it_shows_are_values() -> None:
     assert {"ServiceMonitor", "PodMonitor", "PrometheusRule", "PodDisruptionBudget"} <= {
         each["kind"] for each in objects
     }
+
+
+def test_the_readme_installs_every_image() -> None:
+    command = README.partition("helm install")[2].partition("kubectl")[0]
+    settings = [word for setting in re.findall(r"--set (\S+)", command) for word in ("--set", setting)]
+    objects = rendered(None, *settings)
+    (deployment,) = of_kind(objects, "Deployment")
+    assert "ghcr.io" not in str(deployment)
 
 
 def test_the_policy_for_jobs_is_one() -> None:

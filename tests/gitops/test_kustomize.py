@@ -26,9 +26,36 @@ def test_it_runs_what_the_chart_runs() -> None:
     assert ours["spec"]["template"]["spec"] == charts["spec"]["template"]["spec"]
 
 
+def test_all_images_come_from_ones_own_registry() -> None:
+    (base,) = of_kind(build(ROOT / "gitops" / "base"), "Deployment")
+    (ours,) = of_kind(build(ROOT / "gitops" / "registry"), "Deployment")
+    assert "ghcr.io" not in str(ours)
+    was, is_ours = (each["spec"]["template"]["spec"]["containers"][0] for each in (base, ours))
+    assert is_ours["image"] == was["image"].replace("ghcr.io", "registry.example.org")
+    expected = [
+        {
+            name: value.replace("ghcr.io", "registry.example.org") if name == "value" else value
+            for name, value in each.items()
+        }
+        for each in was["env"]
+    ]
+    assert sorted(is_ours["env"], key=str) == sorted(expected, key=str)
+
+
 def test_no_trace_of_helm() -> None:
     for each in build(ROOT / "gitops" / "base"):
         assert "helm" not in str(each["metadata"]).lower()
+
+
+def test_what_is_removed_from_git_takes_no_job_with_it() -> None:
+    objects = build(ROOT / "gitops" / "base")
+    kept = {
+        each["metadata"]["name"]
+        for each in objects
+        if each["metadata"].get("annotations", {}).get("kustomize.toolkit.fluxcd.io/prune") == "disabled"
+        and each["metadata"]["annotations"]["argocd.argoproj.io/sync-options"] == "Prune=false,Delete=false"
+    }
+    assert kept == {"trainingjobs.trainyard.dev", "trainingruntimes.trainyard.dev", "trainyard"}
 
 
 def test_flux_takes_its_examples() -> None:
@@ -41,3 +68,5 @@ def test_flux_takes_its_examples() -> None:
     )
     assert (ROOT / operator["path"] / "kustomization.yaml").exists()
     assert jobs["dependsOn"] == [{"name": "trainyard"}]
+    assert jobs["wait"] is True
+    assert "healthChecks" not in jobs, "wait leaves these unread"

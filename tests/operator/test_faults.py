@@ -1,6 +1,9 @@
 """Who answers for a fault, how often it is borne, and what is said of it."""
 
 import json
+from typing import Any
+
+import pytest
 
 from support.cluster import Namespace, container, now, until
 
@@ -170,6 +173,31 @@ def test_a_quota_is_waited_for_and_healed(space: Namespace) -> None:
     assert "exceeded quota" in space.when("digits", reason="QuotaExceeded")["message"]
     space.call("DELETE", f"/api/v1/namespaces/{space.name}/resourcequotas/few")
     space.run_all("digits")
+
+
+@pytest.mark.parametrize(
+    ("kind", "spec", "said", "remedy"),
+    [
+        ("resourcequotas", {"hard": {"limits.cpu": "4"}}, "must specify limits.cpu", "spec.template.resources"),
+        (
+            "limitranges",
+            {"limits": [{"type": "Container", "max": {"memory": "1Gi"}}]},
+            "maximum memory usage per Container is 1Gi",
+            "LimitRange allows",
+        ),
+    ],
+)
+def test_what_a_namespace_allows_is_told(
+    space: Namespace, kind: str, spec: dict[str, Any], said: str, remedy: str
+) -> None:
+    path = f"/api/v1/namespaces/{space.name}/{kind}"
+    space.call("POST", path, {"metadata": {"name": "few"}, "spec": spec})
+    if kind == "resourcequotas":
+        until("it's in force", lambda: space.call("GET", f"{path}/few").get("status", {}).get("hard"))
+    space.create("digits", template={"resources": {"requests": {"memory": "2Gi"}, "limits": {"memory": "2Gi"}}})
+    message = space.when("digits", reason="QuotaExceeded")["message"]
+    assert said in message
+    assert remedy in message
 
 
 def test_a_child_that_is_not_ours_is_never_touched(space: Namespace) -> None:

@@ -14,10 +14,10 @@ SCRIPT = {"command": ["train.py"], "source": "s3://bucket/code.tar.gz"}
 IMAGES = {"TRAINYARD_IMAGE": "trainer", "TRAINYARD_PAYLOAD_IMAGE": "payload"}
 
 
-def pod(image: str | None, script: dict[str, Any] | None) -> dict[str, Any]:
+def pod(image: str | None, script: dict[str, Any] | None, **template: Any) -> dict[str, Any]:
     """The spec of the first pod of such a job."""
     cluster = Cluster()
-    spec = {**cluster.job["spec"], "template": {"image": image} if image else {}}
+    spec = {**cluster.job["spec"], "template": {**({"image": image} if image else {}), **template}}
     if script:
         del spec["recipe"]
         spec["script"] = script
@@ -39,6 +39,13 @@ def test_a_program_in_an_image_of_its_own_is_brought_launcher_and_sdk() -> None:
     assert bringing["command"][-1] == shared["mountPath"]
     assert container["command"] == ["python", f"{shared['mountPath']}/launch.py"]
     assert {**shared, "readOnly": True} in container["volumeMounts"]
+
+
+def test_what_brings_them_asks_for_no_more_than_the_trainer() -> None:
+    """A quota on CPU or memory refuses a pod with a container that doesn't say how much it takes."""
+    requests, limits = {"cpu": 2, "memory": "4Gi"}, {"memory": "8Gi", "nvidia.com/gpu": 1}
+    spec = pod("example.org/own:1", SCRIPT, resources={"requests": requests, "limits": limits})
+    assert spec["initContainers"][0]["resources"] == {"requests": requests, "limits": {"memory": "8Gi"}}
 
 
 @pytest.mark.parametrize("script", [None, SCRIPT])

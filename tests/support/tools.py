@@ -25,6 +25,7 @@ CHECKS: dict[str, Callable[[], str | None]] = {
     "chromium": _program(BROWSERS, "opens the report", INSTALL),
     "chromedriver": _program(DRIVERS, "drives Chromium", INSTALL),
     "openssl": _program(("openssl",), "makes the tests' certificates and keys", "sudo apt-get install openssl"),
+    "jq": _program(("jq",), "backs up a cluster's jobs as the documentation does", "sudo apt-get install jq"),
     "curl": _program(("curl",), "asks a served model as the documentation does", "sudo apt-get install curl"),
 }
 

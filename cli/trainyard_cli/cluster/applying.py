@@ -7,6 +7,7 @@ from trainyard_api.errors import TrainyardError
 from trainyard_api.problems import Problem
 from trainyard_api.source import Location, Source
 from trainyard_cli.cluster import connection
+from trainyard_cli.cluster.commands import program
 from trainyard_cli.cluster.connection import MANAGER, Cluster, Object
 from trainyard_cli.cluster.refusals import Refused
 
@@ -27,7 +28,7 @@ def apply(cluster: Cluster, manifest: Object, source: Source, path: Path, *, dry
 def _explained(refused: Refused, source: Source, path: Path, metadata: Object) -> Exception:
     causes = refused.details.get("causes") or []
     if refused.status == 409:
-        return _conflict(refused, metadata, causes)
+        return _conflict(refused, source.value, metadata, causes)
     if refused.status == 404 and refused.details.get("kind") == "namespaces":
         name = metadata["namespace"]
         remedy = f"create it (kubectl create namespace {name}), or name another with -n"
@@ -72,10 +73,18 @@ def _unknown_fields(source: Source, message: str) -> list[Problem]:
     ]
 
 
-def _conflict(refused: Refused, metadata: Object, causes: list[Object]) -> TrainyardError:
-    """Another manager has set the fields: a GitOps tool, or kubectl."""
+def _conflict(refused: Refused, wanted: Object, metadata: Object, causes: list[Object]) -> TrainyardError:
+    """Another manager has set the fields: a GitOps tool, kubectl, or our own suspend and resume."""
     fields = ", ".join(str(cause.get("field", "")).lstrip(".") for cause in causes) or refused.message
     others = sorted(set(re.findall(r'conflict with "([^"]+)"', refused.message + str(causes))))
+    if others == [MANAGER]:
+        command = "suspend" if wanted["spec"].get("suspend") else "resume"
+        return TrainyardError(
+            f"{program()} suspend or resume has set {fields} to another value",
+            f"TrainingJob {metadata['namespace']}/{metadata['name']}",
+            f"{program()} {command} {metadata['name']} -n {metadata['namespace']}, or take suspend out of the manifest",
+            cause="Conflict",
+        )
     return TrainyardError(
         f"{', '.join(others) or 'another manager'} has set {fields} to another value",
         f"TrainingJob {metadata['namespace']}/{metadata['name']}",

@@ -131,15 +131,7 @@ def _document(data: bytes) -> Object:
 
 
 def _find(args: argparse.Namespace) -> Cluster:
-    try:
-        from kubernetes import client, config
-    except ImportError as error:
-        raise TrainyardError(
-            "the commands for clusters aren't installed",
-            "Python package kubernetes",
-            "pip install 'trainyard[cluster]'",
-            cause="NotInstalled",
-        ) from error
+    from kubernetes import client, config
     from urllib3 import Retry
 
     # What urllib3 tries again it also logs; a message comes when trying has no end but an error.

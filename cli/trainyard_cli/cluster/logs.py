@@ -30,7 +30,7 @@ def main(args: argparse.Namespace) -> int:
         pods = [pod for pod in pods_of(cluster, args.name) if args.node in (None, index_of(pod))]
         begun = [pod for pod in pods if has_started(pod, CONTAINER)]
         if not begun and (phase_of(job) in FINISHED or not args.follow):
-            _print_kept(cluster, job, pods)
+            _print_kept(cluster, job, pods, args.node)
         elif args.follow:
             following = Following(cluster, job, args.node)
             _print(following.lines(), following, prefixed=several_nodes(job))
@@ -76,7 +76,7 @@ def _last(cluster: Cluster, name: str, job: Object) -> Object:
         return {**job, "status": {"phase": "Deleted"}}
 
 
-def _print_kept(cluster: Cluster, job: Object, pods: list[Object]) -> None:
+def _print_kept(cluster: Cluster, job: Object, pods: list[Object], node: int | None) -> None:
     """There is nothing to ask the cluster for: what object storage holds, or why there is nothing."""
     place = stored_at(cluster, job)
     any_line = False
@@ -84,6 +84,10 @@ def _print_kept(cluster: Cluster, job: Object, pods: list[Object]) -> None:
         from trainyard_cli.cluster.kept_logs import kept_logs  # object storage costs half a second to import
 
         for line in kept_logs(place, storage_of(cluster, job)):
+            if not any_line and node is not None and several_nodes(job):
+                sys.stderr.write(
+                    f"The pods are gone; the copies are by rank, not by node: not only node {node}'s follow\n"
+                )
             sys.stdout.write(f"{line}\n")
             any_line = True
     if not any_line:

@@ -17,13 +17,18 @@ def storage_of(cluster: Cluster, job: Object) -> Storage:
     resolved = _optional(cluster, connection.core(cluster.namespace, "configmaps", f"tj-{name}"))
     if text := (resolved.get("data") or {}).get("job.json"):
         return Storage.model_validate(json.loads(text)["spec"]["storage"])
-    preset = runtime_storage(cluster, spec.get("runtime"))
+    preset = runtime_storage(cluster, spec.get("runtime")) or {}
     return Storage.model_validate({**preset, **(spec.get("storage") or {})})
 
 
-def runtime_storage(cluster: Cluster, name: str | None) -> Object:
-    """The storage that a TrainingRuntime presets; {} where there is none, or none that may be read."""
-    runtime = _optional(cluster, connection.runtimes(name or DEFAULT_RUNTIME))
+def runtime_storage(cluster: Cluster, name: str | None) -> Object | None:
+    """The storage that a TrainingRuntime presets; {} where there is none, None where it may not be read."""
+    try:
+        runtime = cluster.get(connection.runtimes(name or DEFAULT_RUNTIME))
+    except Refused as refused:
+        if refused.status in (403, 404):
+            return {} if refused.status == 404 else None
+        raise
     return dict((runtime.get("spec") or {}).get("storage") or {})
 
 

@@ -3,7 +3,7 @@
 NEXT_STEPS: dict[str, str] = {
     "Queued": "wait: the operator takes it up in turn; if it stays so, see the operator's log",
     "WaitingForQuota": "wait until the queue admits it: kubectl get workloads, kubectl get clusterqueues",
-    "QuotaExceeded": "free some of the namespace's quota (kubectl describe quota), or lower spec.template.resources",
+    "QuotaExceeded": "see in the message what is too much or not said: free quota, or change spec.template.resources",
     "Unschedulable": "ask for less (spec.template.resources, nodes), loosen nodeSelector or tolerations, or add nodes",
     "ImagePull": "correct spec.template.image, or name a pull secret in spec.template.imagePullSecrets",
     "MissingConfig": "create the secret, config map or volume that the message names; the job then goes on by itself",

@@ -42,7 +42,7 @@ def explained(refused: Refused, server: str, namespace: str) -> TrainyardError:
             )
             return TrainyardError(what, server, remedy, cause="Forbidden")
         case 403:
-            remedy = "ask for the right: the chart's role trainyard-editor (for reading: trainyard-viewer) holds it"
+            remedy = "ask for the role edit in that namespace (for reading: view); docs/operate.md: Permissions"
             return TrainyardError(f"you may not do this: {refused.message}", where, remedy, cause="Forbidden")
         case 404 if refused.no_such_api:
             return TrainyardError("this cluster doesn't know TrainingJobs", server, INSTALL, cause="NotInstalled")

@@ -12,6 +12,7 @@ from trainyard_api.job import JobSpec, Storage, TrainingJob
 from trainyard_api.manifest import load_job
 from trainyard_api.overrides import override
 from trainyard_api.resolve import resolve_on_cluster
+from trainyard_api.runtime import DEFAULT_RUNTIME
 from trainyard_api.source import Source, read_source
 from trainyard_cli.cluster import connection
 from trainyard_cli.cluster.applying import apply
@@ -42,7 +43,7 @@ def main(args: argparse.Namespace) -> int:
     wanted = needs(job, path)
     with connected(args) as cluster:
         namespace = _namespace(args, cluster, source)
-        storage = _storage(cluster, job.spec, args.storage)
+        storage = _storage(cluster, job.spec, args.storage, wanted)
         _check_storage(job, storage, wanted)
         manifest = _manifest(source, namespace, args.storage)
         _check_object(cluster, manifest, source, path)
@@ -69,11 +70,18 @@ def _namespace(args: argparse.Namespace, cluster: Cluster, source: Source) -> st
     return str(given or cluster.namespace)
 
 
-def _storage(cluster: Cluster, spec: JobSpec, uri: str | None) -> Storage:
+def _storage(cluster: Cluster, spec: JobSpec, uri: str | None, wanted: Needs) -> Storage:
     """Where the job will find what is uploaded: its own settings over its runtime's."""
     given = spec.storage.model_dump(exclude_unset=True, exclude_none=True, by_alias=True)
     preset = runtime_storage(cluster, spec.runtime)
-    return Storage.model_validate({**preset, **given, **({"uri": uri} if uri else {})})
+    if preset is None and wanted.anything and not (uri or spec.storage.uri):
+        raise TrainyardError(
+            "where to upload to isn't said, and you may not read the TrainingRuntime that may say it",
+            f"TrainingRuntime {spec.runtime or DEFAULT_RUNTIME}",
+            "give --storage URI, or ask for the right to get trainingruntimes",
+            cause="Forbidden",
+        )
+    return Storage.model_validate({**(preset or {}), **given, **({"uri": uri} if uri else {})})
 
 
 def _check_storage(job: TrainingJob, storage: Storage, wanted: Needs) -> None:

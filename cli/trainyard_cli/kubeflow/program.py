@@ -7,6 +7,8 @@ from trainyard_cli.kubeflow.converted import Converted
 
 _MODULES = ("torch.distributed.run", "torch.distributed.launch")
 _FLAGS = ("standalone", "no-python", "module", "m", "run-path", "use-env", "virtual-local-rank")
+_HARMLESS = ("-u", "-B", "-O", "-OO")
+_WITH_VALUE = ("-X", "-W", "--check-hash-based-pycs")
 _SHELLS = ("sh", "bash")
 _SHELL_SIGNS = set(";|&$><`\n(){}*?#")
 
@@ -15,9 +17,7 @@ def take_program(converted: Converted, command: list[str], where: str) -> None:
     """Put the program into spec.script, and what torchrun was told into its own fields."""
     words = _without_shell(converted, [str(word) for word in command], where)
     name = PurePosixPath(words[0]).name if words else ""
-    if name.startswith("python") and len(words) > 2 and words[1:2] == ["-m"] and words[2] in _MODULES:
-        words = _without_torchrun(converted, words[3:])
-    elif name == "torchrun":
+    if name == "torchrun":
         words = _without_torchrun(converted, words[1:])
     elif name.startswith("python"):
         words = _without_python(converted, words[1:])
@@ -43,11 +43,28 @@ def _without_shell(converted: Converted, words: list[str], where: str) -> list[s
 
 
 def _without_python(converted: Converted, words: list[str]) -> list[str]:
-    while words and words[0] in ("-u", "-B", "-O"):
-        words = words[1:]
+    words = _without_options(converted, words)
+    if words and words[0].startswith("-m") and words[0] != "-m":
+        words = ["-m", words[0][2:], *words[1:]]
+    if words[:1] == ["-m"] and len(words) > 1 and words[1] in _MODULES:
+        return _without_torchrun(converted, words[2:])
     if words[:1] == ["-c"] and len(words) > 1:
         converted.note(f"the program was on the command line: save it as train.py beside this file\n{words[1]}")
         return ["train.py", *words[2:]]
+    return words
+
+
+def _without_options(converted: Converted, words: list[str]) -> list[str]:
+    """The interpreter's own options end at -m, -c or the program. Those that change what it does are told."""
+    while words and words[0].startswith("-") and words[0][:2] not in ("-m", "-c") and words[0] != "-":
+        option, words = words[0], words[1:]
+        value = words[:1] if option in _WITH_VALUE else []
+        words = words[len(value) :]
+        if option not in _HARMLESS:
+            said = " ".join([option, *value])
+            converted.note(
+                f"python's option {said} is left out: say it in spec.template.env (PYTHON...), if it's wanted"
+            )
     return words
 
 

@@ -19,13 +19,13 @@
 
 {{- define "trainyard.selector" -}}
 app.kubernetes.io/name: trainyard
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 app.kubernetes.io/component: operator
 {{- end }}
 
 {{- define "trainyard.labels" -}}
 app.kubernetes.io/name: trainyard
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 app.kubernetes.io/part-of: trainyard
 app.kubernetes.io/managed-by: {{ .Release.Service }}
@@ -71,4 +71,12 @@ capabilities: {drop: [ALL]}
 - apiGroups: [scheduling.x-k8s.io, scheduling.volcano.sh]
   resources: [podgroups]
   verbs: [get, create, patch]
+{{- end }}
+
+{{/* Marks of a TrainingRuntime that a hook makes; one that runs before something deletes it again. */}}
+{{- define "trainyard.runtimeHook" -}}
+meta.helm.sh/release-name: {{ .release.Name | quote }}
+meta.helm.sh/release-namespace: {{ .release.Namespace | quote }}
+helm.sh/hook: {{ .hook }}
+helm.sh/hook-delete-policy: before-hook-creation{{ if hasPrefix "pre-" .hook }},hook-succeeded{{ end }}
 {{- end }}

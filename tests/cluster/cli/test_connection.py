@@ -118,11 +118,21 @@ def test_a_cluster_that_does_not_know_us(bare: ControlPlane, tmp_path: Path) -> 
         plain(done, 2, "this cluster doesn't know TrainingJobs", "helm install")
 
 
-def test_without_the_package_the_error_says_how_to_install_it(tmp_path: Path) -> None:
-    """As where Trainyard was installed without its extra: the import fails."""
+@pytest.mark.parametrize(
+    ("command", "package", "extra"),
+    [
+        (["list", "--kubeconfig", "x"], "kubernetes", "cluster"),
+        (["predict", "x"], "numpy", "trainer,serve"),
+        (["serve", "x"], "uvicorn", "trainer,serve"),
+        (["report", "x"], "plotly", "trainer,serve"),
+    ],
+)
+def test_without_its_packages_a_command_says_how_to_install_them(
+    command: list[str], package: str, extra: str, tmp_path: Path
+) -> None:
+    """As where Trainyard was installed without an extra: the import fails."""
     code = (
-        "import sys; sys.modules['kubernetes'] = None\n"
-        "from trainyard_cli.main import main\nsys.exit(main(['list', '--kubeconfig', 'x']))"
+        f"import sys; sys.modules['{package}'] = None\nfrom trainyard_cli.main import main\nsys.exit(main({command}))"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
-    plain(done, 2, "the commands for clusters aren't installed", "pip install 'trainyard[cluster]'")
+    plain(done, 2, f"what `trainyard {command[0]}` needs isn't installed", f"pip install '.[{extra}]'")

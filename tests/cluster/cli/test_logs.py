@@ -239,6 +239,9 @@ def test_logs_of_pods_that_are_gone_come_from_object_storage(team: Team, s3: S3S
         done = team.command(*arguments)
         assert done.stdout == "[rank 0] first attempt\n[rank 0] a\n[rank 0] b\n[rank 1] c\n", done.stderr
     assert re.search(r"==> attempt 2, train-rank-1.log \(s3://", done.stderr)
+    done = team.command("logs", "kept", "--node", "1")
+    assert done.stdout.endswith("[rank 1] c\n")
+    assert "by rank, not by node: not only node 1's follow" in done.stderr
 
 
 def test_a_wrong_node(team: Team) -> None:

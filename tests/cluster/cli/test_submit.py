@@ -11,6 +11,7 @@ import yaml
 from kubernetes import client
 
 from support.commands import plain
+from support.control_plane import ControlPlane
 from support.s3_server import S3Server
 from support.team import Team
 from trainyard_api.job import TrainingJob
@@ -158,6 +159,35 @@ def test_a_job_that_has_ended_does_not_begin_again(team: Team) -> None:
     said = f"it has ended (Failed), and doesn't begin again: trainyard delete job -n {team.namespace}\n"
     assert done.returncode == 0
     assert said in done.stdout
+
+
+def test_a_conflict_with_our_own_resume(team: Team) -> None:
+    spec = {"storage": {"uri": "s3://b/p"}, "script": {"command": ["/t.py"]}, "template": {"image": "i"}}
+    file = manifest(team.folder, suspend=True, **spec)
+    assert team.command("submit", file).returncode == 0
+    assert team.command("resume", "job").returncode == 0
+    done = team.command("submit", file)
+    remedy = f"trainyard suspend job -n {team.namespace}, or take suspend out of the manifest"
+    plain(done, 2, "trainyard suspend or resume has set spec.suspend to another value", remedy)
+    assert team.command("suspend", "job").returncode == 0
+    assert team.command("submit", file).returncode == 0
+
+
+def test_a_runtime_that_may_not_be_read(team: Team, plane: ControlPlane, s3: S3Server) -> None:
+    rights = client.RbacAuthorizationV1Api(team.api)
+    rule = {"apiGroups": ["trainyard.dev"], "resources": ["trainingjobs"], "verbs": ["get", "create", "patch"]}
+    role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "jobs"}
+    ann = {"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "ann"}
+    rights.create_namespaced_role(team.namespace, {"metadata": {"name": "jobs"}, "rules": [rule]})
+    rights.create_namespaced_role_binding(
+        team.namespace, {"metadata": {"name": "jobs"}, "roleRef": role, "subjects": [ann]}
+    )
+    (team.folder / "data.csv").write_text(CSV)
+    as_ann = ["submit", manifest(team.folder, recipe=recipe("data.csv")), "--kubeconfig"]
+    as_ann.append(str(plane.user("ann", namespace=team.namespace)))
+    done = team.command(*as_ann)
+    plain(done, 2, "you may not read the TrainingRuntime", "TrainingRuntime default", "give --storage URI")
+    assert team.command(*as_ann, "--storage", f"{s3.bucket()}/p").returncode == 0
 
 
 def test_a_runtime_says_where(team: Team, s3: S3Server) -> None:
