@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from trainyard_api.documents import NodeReport
 from trainyard_operator import clock
-from trainyard_operator.names import ATTEMPT_LABEL, INDEX_LABEL
+from trainyard_operator.names import ATTEMPT_LABEL, CONTAINER, INDEX_LABEL
 
 REPORT_BYTES = 16 * 1024
 _TEXT = 512
@@ -34,7 +34,7 @@ class Wait:
 
 @dataclass(frozen=True)
 class End:
-    """How the container of a pod ended, or the pod as a whole if there was none."""
+    """How the trainer of a pod ended, or the pod as a whole if it has none that ended."""
 
     exit_code: int | None  # None: the kubelet ended the pod
     reason: str  # the kubelet's word: OOMKilled, Error, Evicted, DeadlineExceeded
@@ -77,6 +77,9 @@ def read_pod(pod: dict[str, Any]) -> Pod:
     ready = conditions.get("Ready", {})
     disruption = conditions.get("DisruptionTarget", {})
     phase = status.get("phase") or "Pending"
+    end = _end(status) if phase in ("Succeeded", "Failed") else None
+    if end and end.exit_code == 0:
+        phase = "Succeeded"  # it is called Failed if a sidecar ended badly
     return Pod(
         name=metadata["name"],
         uid=metadata["uid"],
@@ -93,7 +96,7 @@ def read_pod(pod: dict[str, Any]) -> Pod:
         unheard_since=_unheard_since(ready, status) if phase == "Running" else None,
         ends_after=spec.get("activeDeadlineSeconds"),
         wait=_wait(spec, status, conditions) if phase == "Pending" else None,
-        end=_end(status) if phase in ("Succeeded", "Failed") else None,
+        end=end,
     )
 
 
@@ -150,15 +153,17 @@ def _wait(spec: dict[str, Any], status: dict[str, Any], conditions: dict[str, An
 
 
 def _end(status: dict[str, Any]) -> End:
-    for container in [*(status.get("initContainerStatuses") or []), *(status.get("containerStatuses") or [])]:
-        ended = (container.get("state") or {}).get("terminated")
-        if ended and (ended.get("exitCode") or container.get("name") == "trainer"):
-            text = str(ended.get("message") or "")
-            lines = [line for line in text.splitlines() if line.strip()]
-            return End(
-                exit_code=int(ended.get("exitCode") or 0),
-                reason=str(status.get("reason") or ended.get("reason") or ""),
-                message=plain(str(status.get("message") or (lines[-1] if lines else ""))),
-                report=read_report(text),
-            )
-    return End(None, str(status.get("reason") or ""), plain(str(status.get("message") or "")), None)
+    """The trainer's end; another container's only where the trainer never ran: what is put beside it isn't the job."""
+    containers = [*(status.get("containerStatuses") or []), *(status.get("initContainerStatuses") or [])]
+    ends = [(each.get("name"), ended) for each in containers if (ended := (each.get("state") or {}).get("terminated"))]
+    own = [ended for name, ended in ends if name == CONTAINER] or [ended for _, ended in ends if ended.get("exitCode")]
+    if not own:
+        return End(None, str(status.get("reason") or ""), plain(str(status.get("message") or "")), None)
+    text = str(own[0].get("message") or "")
+    lines = [line for line in text.splitlines() if line.strip()]
+    return End(
+        exit_code=int(own[0].get("exitCode") or 0),
+        reason=str(status.get("reason") or own[0].get("reason") or ""),
+        message=plain(str(status.get("message") or (lines[-1] if lines else ""))),
+        report=read_report(text),
+    )
