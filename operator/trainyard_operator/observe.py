@@ -17,7 +17,7 @@ from trainyard_operator import clock
 from trainyard_operator.api import CONFIG_MAPS, PODS, SERVICES
 from trainyard_operator.children import preset_snapshot
 from trainyard_operator.index import Index, Object
-from trainyard_operator.names import Key, group_name, owner_uid, pod_name
+from trainyard_operator.names import Key, group_name, owner_uid, pod_index
 from trainyard_operator.pod import Pod, Wait, plain, read_pod
 from trainyard_operator.state import State, Trouble
 
@@ -44,9 +44,9 @@ class Observer:
             return None
         uid = raw["metadata"]["uid"]
         pods = [
-            self._explained(read_pod(each))
+            self._explained(read_pod(each, index))
             for name, each in self._index.children(PODS, key).items()
-            if owner_uid(each) == uid and name.startswith(pod_name(key.name, 0)[:-1])
+            if owner_uid(each) == uid and (index := pod_index(key.name, name)) is not None
         ]
         config = self._own(CONFIG_MAPS, key, uid)
         state = self._spec(key, raw, config)
@@ -58,8 +58,8 @@ class Observer:
             raw=raw,
             now=clock.now(),
             status=_status(raw),
-            pods={pod.index: pod for pod in pods if pod.index >= 0},
-            last_pod=read_pod(last) if last and owner_uid(last) == uid else None,
+            pods={pod.index: pod for pod in pods},
+            last_pod=read_pod(last, 0) if last and owner_uid(last) == uid else None,
             silent_nodes=self._index.silent_nodes,
             service=self._own(SERVICES, key, uid),
             config_map=config,

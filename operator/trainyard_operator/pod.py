@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from trainyard_api.documents import NodeReport
 from trainyard_operator import clock
-from trainyard_operator.names import ATTEMPT_LABEL, CONTAINER, INDEX_LABEL
+from trainyard_operator.names import ATTEMPT_LABEL, CONTAINER
 
 REPORT_BYTES = 16 * 1024
 _TEXT = 512
@@ -69,8 +69,8 @@ class Pod:
         return self.phase in ("Succeeded", "Failed")
 
 
-def read_pod(pod: dict[str, Any]) -> Pod:
-    """`pod` as it came from the API server."""
+def read_pod(pod: dict[str, Any], index: int) -> Pod:
+    """`pod`, the one with this index, as it came from the API server."""
     metadata, spec, status = pod["metadata"], pod.get("spec") or {}, pod.get("status") or {}
     labels = metadata.get("labels") or {}
     conditions = {each["type"]: each for each in status.get("conditions") or []}
@@ -83,8 +83,8 @@ def read_pod(pod: dict[str, Any]) -> Pod:
     return Pod(
         name=metadata["name"],
         uid=metadata["uid"],
-        index=_number(labels.get(INDEX_LABEL), -1),
-        attempt=_number(labels.get(ATTEMPT_LABEL), 0),
+        index=index,
+        attempt=_number(labels.get(ATTEMPT_LABEL)),
         phase=phase,
         node=spec.get("nodeName"),
         ip=status.get("podIP"),
@@ -121,8 +121,8 @@ def word(cause: str) -> str:
     return name if name[:1].isalpha() else "UserError"
 
 
-def _number(text: str | None, default: int) -> int:
-    return int(text) if text and text.isascii() and text.isdigit() and len(text) < 10 else default
+def _number(text: str | None) -> int:
+    return int(text) if text and text.isascii() and text.isdigit() and len(text) < 10 else 0
 
 
 def _unheard_since(ready: dict[str, Any], status: dict[str, Any]) -> datetime | None:

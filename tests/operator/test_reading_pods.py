@@ -5,10 +5,13 @@ from typing import Any
 
 import pytest
 
+from support.any_history import Cluster
 from support.cluster import Object, container
 from trainyard_api.documents import NodeReport
 from trainyard_api.status import ModelStatus
+from trainyard_operator.api import PODS
 from trainyard_operator.faults import Account, PodFault, fault_of
+from trainyard_operator.names import owner, pod_index
 from trainyard_operator.pod import Pod, read_pod
 
 NOW = datetime(2026, 11, 25, 8, tzinfo=UTC)
@@ -22,7 +25,8 @@ def ended(code: int, reason: str = "Error", message: str = "", name: str = "trai
 def read(phase: str, *containers: Object, before: tuple[Object, ...] = (), **status: Any) -> Pod:
     """A pod of these containers, those in `before` as init containers."""
     given = {"phase": phase, "containerStatuses": list(containers), "initContainerStatuses": list(before), **status}
-    return read_pod({"metadata": {"name": "digits-0", "uid": "1"}, "spec": {"nodeName": "node-a"}, "status": given})
+    pod = {"metadata": {"name": "digits-0", "uid": "1"}, "spec": {"nodeName": "node-a"}, "status": given}
+    return read_pod(pod, 0)
 
 
 def fault(pod: Pod) -> PodFault:
@@ -80,3 +84,24 @@ def test_a_pods_own_deadline_is_final_though_its_container_never_ran() -> None:
 @pytest.mark.parametrize("reason", ["StartError", "ContainerCannotRun", "Error"])
 def test_a_program_that_cannot_be_started_is_the_users(reason: str) -> None:
     assert fault(read("Failed", ended(128, reason))).account == Account.USER
+
+
+@pytest.mark.parametrize("name", ["digits-evil", "digits-00", "digits-+1", "digits-²", "digits-", "other-0", "0", "-0"])
+def test_a_pod_of_another_name_is_none_of_the_jobs(name: str) -> None:
+    assert pod_index("digits", name) is None
+    cluster = Cluster()
+    cluster.put(PODS, forged(cluster, name))
+    assert not cluster.observe().pods
+
+
+def test_which_pod_it_is_is_told_by_its_name_whatever_its_label_says() -> None:
+    cluster = Cluster()
+    cluster.put(PODS, forged(cluster, "digits-1"))
+    assert list(cluster.observe().pods) == [1]
+
+
+def forged(cluster: Cluster, name: str) -> Object:
+    """A pod that claims to be the job's node 0, and done."""
+    labels = {"trainyard.dev/job": "digits", "trainyard.dev/index": "0"}
+    metadata = {"name": name, "labels": labels, "ownerReferences": [owner(cluster.job)]}
+    return {"metadata": metadata, "status": {"phase": "Succeeded", "containerStatuses": [ended(0, "Completed")]}}
