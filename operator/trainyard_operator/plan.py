@@ -10,7 +10,7 @@ from trainyard_operator.children import Object, config_map, covers, pod_group, s
 from trainyard_operator.pod import Pod
 from trainyard_operator.pods import Images, pod
 from trainyard_operator.state import FINAL, State
-from trainyard_operator.verdict import up
+from trainyard_operator.verdict import complete_by, up
 
 
 @dataclass(frozen=True)
@@ -168,6 +168,8 @@ def _again(state: State, status: Status) -> float | None:
     if since and state.spec.active_deadline_seconds is not None:
         used = status.running_seconds + (state.now - since).total_seconds()
         waits.append(state.spec.active_deadline_seconds - used)
+    if state.succeeded:
+        waits.append((complete_by(state) - state.now).total_seconds())
     for each in state.wanted:
         if silent := state.silent_since(each):
             patience = state.spec.recovery.node_loss_seconds

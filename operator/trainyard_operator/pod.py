@@ -40,6 +40,7 @@ class End:
     reason: str  # the kubelet's word: OOMKilled, Error, Evicted, DeadlineExceeded
     message: str  # the kubelet's or the program's last words
     report: NodeReport | None
+    time: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -166,4 +167,5 @@ def _end(status: dict[str, Any]) -> End:
         reason=str(status.get("reason") or own[0].get("reason") or ""),
         message=plain(str(status.get("message") or (lines[-1] if lines else ""))),
         report=read_report(text),
+        time=clock.parse(own[0].get("finishedAt")),
     )

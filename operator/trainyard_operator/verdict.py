@@ -8,6 +8,8 @@ from trainyard_operator.faults import Account, PodFault
 from trainyard_operator.pod import Pod, plain, word
 from trainyard_operator.state import State
 
+_LAST = timedelta(seconds=60)
+
 
 @dataclass(frozen=True)
 class Verdict:
@@ -40,13 +42,19 @@ def _suspended(state: State) -> Verdict:
 
 
 def _completed(state: State) -> Verdict:
-    """The model is published once node 0 is done: a fault of another pod no longer matters."""
-    busy = [pod for pod in state.wanted if not pod.finished and not state.fault(pod)]
-    if busy:
+    """The model is published once node 0 is done: no other pod matters any longer, and none is waited for long."""
+    busy = [pod for pod in state.wanted if pod.phase == "Running" and not state.fault(pod)]
+    if busy and state.now < complete_by(state) and not _overdue(state):
         return Verdict("Running", "Running", f"node 0 is done; {_names(busy)} to end")
     end = state.pods[0].end
     model = end.report.model if end and end.report else None
     return Verdict("Complete", "Completed", plain(f"The model is at {model.uri}" if model else "All nodes ended well."))
+
+
+def complete_by(state: State) -> datetime:
+    """Until when the others may end by themselves, once node 0 is done."""
+    end = state.pods[0].end
+    return (end.time if end and end.time else state.now - _LAST) + _LAST
 
 
 def _overdue(state: State) -> Verdict | None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from support.cluster import Object, job
+from support.cluster import Object, container, job
 from trainyard_api.status import Status
 from trainyard_operator import clock
 from trainyard_operator.api import CONFIG_MAPS, JOBS, NODES, PODS, SERVICES, Resource
@@ -75,6 +75,27 @@ class Cluster:
         changed = {name: {**pod.get(name, {}), **(new or {})} for name, new in (("metadata", metadata), ("spec", spec))}
         self.put(PODS, {**pod, **changed, "status": {**pod.get("status", {}), **status}})
 
+    def run(self, name: str, node: str) -> None:
+        """A node takes in the pod, and runs it."""
+        ready = [{"type": "Ready", "status": "True"}]
+        running = [container({"running": {}}, ready=True)]
+        status = {"phase": "Running", "startTime": clock.seconds(self.moment), "podIP": "10.0.0.1"}
+        pod = self.objects[PODS, name]
+        self.change_pod(pod, spec={"nodeName": node}, conditions=ready, containerStatuses=running, **status)
+
+    def end(self, name: str, code: int = 0, reason: str = "Completed", message: str = "") -> None:
+        """Its container ends."""
+        ended = {"exitCode": code, "reason": reason, "message": message, "finishedAt": clock.seconds(self.moment)}
+        phase = "Failed" if code else "Succeeded"
+        statuses = [container({"terminated": ended})]
+        self.change_pod(self.objects[PODS, name], phase=phase, conditions=[], containerStatuses=statuses)
+
+    def find_no_room(self, name: str) -> None:
+        """The scheduler finds no node for the pod."""
+        since = clock.seconds(self.moment)
+        refused = {"type": "PodScheduled", "status": "False", "message": "no GPU", "lastTransitionTime": since}
+        self.change_pod(self.objects[PODS, name], conditions=[refused])
+
     def silence(self, name: str, silent: bool) -> None:
         """A node stops reporting, or begins again."""
         ready = {"type": "Ready", "status": "Unknown" if silent else "True"}
@@ -100,6 +121,17 @@ class Cluster:
         state = self.observe()
         status = next_status(state)
         return state, status, plan(state, status, Images("trainer", "payload"))
+
+    def settle(self) -> Status:
+        """Looks until nothing is left to do, for there must be an end to it. Returns the status."""
+        for _ in range(20):
+            state, status, todo = self.decide()
+            if status == state.status and not todo.actions:
+                return status
+            self.write(status)
+            for action in todo.actions:
+                self.act(action)
+        raise AssertionError(f"it never comes to rest: {status}, {todo}")
 
     def act(self, action: Any) -> None:
         """What an API server does with one write of the operator's. Raises AssertionError if it would refuse it."""
