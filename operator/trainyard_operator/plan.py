@@ -7,10 +7,11 @@ from trainyard_api.status import Status
 from trainyard_operator import clock
 from trainyard_operator.api import CONFIG_MAPS, PODS, SERVICES, Resource
 from trainyard_operator.children import Object, config_map, covers, pod_group, service
+from trainyard_operator.elastic import giving_way, next_gives_way, size, up
 from trainyard_operator.pod import Pod
 from trainyard_operator.pods import Images, pod
 from trainyard_operator.state import FINAL, State
-from trainyard_operator.verdict import complete_by, up
+from trainyard_operator.verdict import complete_by
 
 
 @dataclass(frozen=True)
@@ -96,11 +97,12 @@ def _narrowed(live: Object, desired: Object) -> bool:
 
 
 def _gone(state: State, status: Status) -> list[Action]:
-    """Pods that have to go: above the wanted size, on a silent node, or failed and to be replaced."""
+    """Pods that have to go: above the wanted size, on a silent node, in node 0's way, or failed and to be replaced."""
     found: list[Action] = _forced(state)
     forced = {action.uid for action in found if isinstance(action, Delete)}
+    in_the_way = giving_way(state)
     for each in state.pods.values():
-        above = each.index >= state.nodes
+        above = each.index >= state.nodes or each == in_the_way
         if (above or _replaced(state, each)) and not each.deleting and each.uid not in forced:
             found.append(_delete(each))
     return found
@@ -126,7 +128,7 @@ def _pods(state: State, status: Status, images: Images) -> list[Action]:
     if _held_back(state, status) > 0:
         return []
     counted = replace(state, status=status)  # pods carry the number of the attempt that begins with them
-    return [Create(PODS, pod(counted, index, images)) for index in range(state.nodes) if index not in state.pods]
+    return [Create(PODS, pod(counted, index, images)) for index in range(size(state)) if index not in state.pods]
 
 
 def _held_back(state: State, status: Status) -> float:
@@ -178,6 +180,8 @@ def _again(state: State, status: Status) -> float | None:
     if homeless and state.spec.elastic and len(up(state)) < state.nodes:
         shrink = state.spec.elastic.shrink_after_seconds
         waits.append((homeless + timedelta(seconds=shrink) - state.now).total_seconds())
+    if (room := next_gives_way(state)) is not None:
+        waits.append(room)
     due = [wait for wait in waits if wait > 0]
     return min(due) if due else None
 

@@ -30,6 +30,7 @@ class Wait:
 
     reason: str
     message: str
+    since: datetime | None = None  # where no node is found for it
 
 
 @dataclass(frozen=True)
@@ -140,7 +141,8 @@ def _wait(spec: dict[str, Any], status: dict[str, Any], conditions: dict[str, An
         gates = ", ".join(plain(str(gate.get("name")), 100) for gate in spec.get("schedulingGates") or [])
         return Wait("WaitingForQuota", f"held back by {gates or 'a scheduling gate'}")
     if scheduled.get("status") == "False":
-        return Wait("Unschedulable", plain(scheduled.get("message") or "the scheduler finds no node for it"))
+        message = plain(scheduled.get("message") or "the scheduler finds no node for it")
+        return Wait("Unschedulable", message, clock.parse(scheduled.get("lastTransitionTime")))
     for container in [*(status.get("initContainerStatuses") or []), *(status.get("containerStatuses") or [])]:
         waiting = (container.get("state") or {}).get("waiting") or {}
         reason, message = str(waiting.get("reason") or ""), plain(str(waiting.get("message") or ""))

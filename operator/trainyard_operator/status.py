@@ -5,11 +5,12 @@ from typing import Any, Literal
 from trainyard_api.documents import NodeReport
 from trainyard_api.status import Condition, ModelStatus, Progress, RestartCounts, Status
 from trainyard_operator import clock
+from trainyard_operator.elastic import needed, up
 from trainyard_operator.faults import Account
 from trainyard_operator.names import JOB_LABEL
 from trainyard_operator.pod import plain, word
 from trainyard_operator.state import State
-from trainyard_operator.verdict import Verdict, judge, needed, restart_at, up
+from trainyard_operator.verdict import Verdict, judge, restart_at
 
 MOVING = ("Pending", "Starting", "Restarting", "Suspending")
 
