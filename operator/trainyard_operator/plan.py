@@ -10,7 +10,7 @@ from trainyard_operator.children import Object, config_map, covers, pod_group, s
 from trainyard_operator.elastic import giving_way, next_gives_way, size, up
 from trainyard_operator.pod import Pod
 from trainyard_operator.pods import Images, pod
-from trainyard_operator.state import FINAL, State
+from trainyard_operator.state import State, end_of
 from trainyard_operator.verdict import complete_by
 
 
@@ -61,7 +61,9 @@ class Plan:
 
 def plan(state: State, status: Status, images: Images) -> Plan:
     """What to do about `state`, whose new status is `status`."""
-    if status.phase in FINAL:
+    if not state.readable:
+        return Plan([])
+    if end_of(status):
         return _after_the_end(state, status)
     if state.suspending:
         return Plan([_delete(each) for each in state.pods.values() if not each.deleting] + _forced(state))
@@ -192,5 +194,4 @@ def _delete(each: Pod) -> Delete:
 
 def counts(status: Status, last: Status) -> bool:
     """Whether `status` counts something that must be on record before anything is done about it."""
-    ends = status.phase in FINAL and last.phase not in FINAL
-    return status.restarts.attempt != last.restarts.attempt or ends
+    return status.restarts.attempt != last.restarts.attempt or end_of(status) != end_of(last)

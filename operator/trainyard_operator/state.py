@@ -16,6 +16,11 @@ from trainyard_operator.pod import Pod
 FINAL = ("Complete", "Failed")
 
 
+def end_of(status: Status) -> str | None:
+    """Complete or Failed, if that is how the job has ended; None: it goes on. Its phase is a word for people alone."""
+    return next((each.type for each in status.conditions if each.type in FINAL and each.status == "True"), None)
+
+
 @dataclass(frozen=True)
 class Trouble:
     """Why nothing can be made of a job for now: a reason, and a message with what to do about it."""
@@ -32,6 +37,7 @@ class State:
     raw: dict[str, Any] = field(repr=False)  # the TrainingJob as it came
     now: datetime
     status: Status  # as it was written last
+    readable: bool = True  # whether `status` is that; else nothing may be done: it may have ended, or be counted on
     spec: JobSpec | None = None  # with the runtime's presets; None: it can't be read
     resolved: ResolvedJob | None = None  # None: see trouble
     runtime: str | None = None  # name of the presets in `spec`
@@ -58,7 +64,7 @@ class State:
     @property
     def final(self) -> bool:
         """Whether the job has ended, for ever."""
-        return any(each.type in FINAL and each.status == "True" for each in self.status.conditions)
+        return bool(end_of(self.status))
 
     @property
     def suspending(self) -> bool:

@@ -9,7 +9,7 @@ from trainyard_operator.elastic import needed, up
 from trainyard_operator.faults import Account
 from trainyard_operator.names import JOB_LABEL
 from trainyard_operator.pod import plain, word
-from trainyard_operator.state import State
+from trainyard_operator.state import State, end_of
 from trainyard_operator.verdict import Verdict, judge, restart_at
 
 MOVING = ("Pending", "Starting", "Restarting", "Suspending")
@@ -17,8 +17,10 @@ MOVING = ("Pending", "Starting", "Restarting", "Suspending")
 
 def next_status(state: State) -> Status:
     """The status to be written, the same as the last one if nothing has changed. It never takes back an end."""
-    if state.final:
-        return state.status.model_copy(update={"observed_generation": state.generation})
+    if not state.readable:
+        return state.status
+    if ended := end_of(state.status):
+        return state.status.model_copy(update={"observed_generation": state.generation, "phase": ended})
     verdict = judge(state)
     last = state.status
     return last.model_copy(
