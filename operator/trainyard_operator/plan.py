@@ -11,7 +11,7 @@ from trainyard_operator.elastic import giving_way, next_gives_way, size, up
 from trainyard_operator.pod import Pod
 from trainyard_operator.pods import Images, pod
 from trainyard_operator.state import State, end_of
-from trainyard_operator.verdict import complete_by
+from trainyard_operator.verdict import PAUSE, complete_by
 
 
 @dataclass(frozen=True)
@@ -136,7 +136,8 @@ def _pods(state: State, status: Status, images: Images) -> list[Action]:
 def _held_back(state: State, status: Status) -> float:
     """Seconds until pods may be made anew."""
     at = clock.parse(status.restarts.last_time) if status.phase == "Restarting" else None
-    return (at - state.now).total_seconds() if at else 0.0
+    left = at - state.now if at else timedelta(0)
+    return left.total_seconds() if left <= PAUSE else 0.0  # more: the clock has been set back
 
 
 def _after_the_end(state: State, status: Status) -> Plan:
@@ -168,10 +169,8 @@ def _again(state: State, status: Status) -> float | None:
     """When something is due that no event will tell of."""
     assert state.spec is not None
     waits = [_held_back(state, status)]
-    since = clock.parse(status.running_since)
-    if since and state.spec.active_deadline_seconds is not None:
-        used = status.running_seconds + (state.now - since).total_seconds()
-        waits.append(state.spec.active_deadline_seconds - used)
+    if status.running_since and state.spec.active_deadline_seconds is not None:
+        waits.append(state.spec.active_deadline_seconds - replace(state, status=status).running_seconds())
     if state.succeeded:
         waits.append((complete_by(state) - state.now).total_seconds())
     for each in state.wanted:

@@ -101,6 +101,6 @@ class State:
         return self.status.phase == "Restarting" and pod.attempt < self.status.restarts.attempt
 
     def running_seconds(self) -> float:
-        """Running time over all attempts."""
-        since = clock.parse(self.status.running_since)
-        return self.status.running_seconds + ((self.now - since).total_seconds() if since else 0.0)
+        """Running time over all attempts; never less than what was counted, whichever way the clock is set."""
+        since = clock.parse(self.status.running_since) or self.now
+        return self.status.running_seconds + max(0.0, (self.now - since).total_seconds())

@@ -51,7 +51,7 @@ def _nodes(state: State, verdict: Verdict) -> int:
 def _unschedulable_since(state: State) -> str | None:
     if not any(pod.wait and pod.wait.reason == "Unschedulable" for pod in state.wanted):
         return None
-    return state.status.unschedulable_since or clock.milliseconds(state.now)
+    return clock.since(state.status.unschedulable_since, state.now)
 
 
 def _restarts(state: State, verdict: Verdict) -> RestartCounts:
@@ -89,7 +89,7 @@ def _times(state: State, verdict: Verdict) -> dict[str, object]:
     times: dict[str, object] = {}
     if verdict.phase == "Running":
         times["start_time"] = last.start_time or clock.seconds(state.now)
-        times["running_since"] = last.running_since or clock.milliseconds(state.now)
+        times["running_since"] = clock.since(last.running_since, state.now)
     elif last.running_since:
         times |= {"running_since": None, "running_seconds": int(state.running_seconds())}
     if verdict.phase in ("Complete", "Failed"):

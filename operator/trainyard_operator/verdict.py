@@ -9,6 +9,7 @@ from trainyard_operator.names import pod_name
 from trainyard_operator.pod import Pod, plain, word
 from trainyard_operator.state import State
 
+PAUSE = timedelta(seconds=10)
 _LAST = timedelta(seconds=60)
 
 
@@ -173,4 +174,4 @@ def _names(pods: list[Pod]) -> str:
 
 def restart_at(last: datetime | None, now: datetime) -> datetime:
     """When pods are made anew after a fault: at once, but 10 s later if the last one is less than a minute old."""
-    return now + timedelta(seconds=10) if last and now - last < timedelta(seconds=60) else now
+    return now + PAUSE if last and now - last < timedelta(seconds=60) else now

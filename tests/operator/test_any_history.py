@@ -74,7 +74,7 @@ class AnyHistory(RuleBasedStateMachine):
     def bear(self, most: int) -> None:
         self.cluster.change_spec(recovery={"maxRestarts": most, "nodeLossSeconds": 30})
 
-    @rule(seconds=st.sampled_from([0.1, 1, 9, 31, 70, 4000]))
+    @rule(seconds=st.sampled_from([0.1, 1, 9, 31, 70, 4000, -5, -3600]))
     def pass_time(self, seconds: float) -> None:
         self.cluster.pass_time(seconds)
 

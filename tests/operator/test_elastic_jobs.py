@@ -1,6 +1,6 @@
 """An elastic job knows its nodes apart: which take part, which give way, and that nothing goes without node 0. Pure."""
 
-from support.any_history import Cluster
+from support.any_history import Cluster, running
 from trainyard_operator.api import PODS
 
 
@@ -75,12 +75,7 @@ def test_a_node_that_never_came_costs_no_restart_when_it_goes() -> None:
 
 def without_node_0(nodes: int = 2, **spec: object) -> Cluster:
     """Its machine is lost, and there is no room for it elsewhere."""
-    cluster = Cluster()
-    cluster.change_spec(nodes=nodes, **spec)
-    cluster.settle()
-    for index in range(nodes):
-        cluster.run(f"digits-{index}", f"node-{index}")
-    assert cluster.settle().phase == "Running"
+    cluster = running(nodes, **spec)
     cluster.remove(PODS, "digits-0")
     assert cluster.settle().phase == "Restarting"
     cluster.find_no_room("digits-0")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from support.any_history import Cluster
+from support.any_history import Cluster, running
 from trainyard_operator.api import JOBS, PODS
 from trainyard_operator.plan import counts
 
@@ -84,13 +84,3 @@ def complete() -> Cluster:
 def write(cluster: Cluster, **fields: object) -> None:
     """Change the status past the operator."""
     cluster.put(JOBS, {**cluster.job, "status": {**cluster.job["status"], **fields}})
-
-
-def running() -> Cluster:
-    """A job whose two nodes run."""
-    cluster = Cluster()
-    cluster.settle()
-    for index in range(2):
-        cluster.run(f"digits-{index}", f"node-{index}")
-    assert cluster.settle().phase == "Running"
-    return cluster

@@ -164,3 +164,14 @@ class Cluster:
 
 
 CHILDREN = (SERVICES, CONFIG_MAPS)
+
+
+def running(nodes: int = 2, **spec: Any) -> Cluster:
+    """A cluster with a job that runs on `nodes` nodes."""
+    cluster = Cluster()
+    cluster.change_spec(nodes=nodes, **spec)
+    cluster.settle()
+    for index in range(nodes):
+        cluster.run(f"digits-{index}", f"node-{index}")
+    assert cluster.settle().phase == "Running"
+    return cluster
