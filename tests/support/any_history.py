@@ -146,6 +146,8 @@ class Cluster:
                 self._delete(action)
             case EndPod():
                 pod = self.objects[PODS, action.name]
+                assert pod["metadata"]["uid"] == action.uid
+                assert action.after_seconds < pod["spec"].get("activeDeadlineSeconds", action.after_seconds + 1)
                 self.change_pod(pod, spec={"activeDeadlineSeconds": action.after_seconds})
 
     def _delete(self, action: Delete) -> None:
