@@ -67,7 +67,7 @@ class Observer:
             readable=status is not None,
             pods={pod.index: pod for pod in pods},
             last_pod=read_pod(last, 0) if last and owner_uid(last) == uid else None,
-            silent_nodes=self._index.silent_nodes,
+            nodes_known=self._index.nodes,
             service=self._own(SERVICES, key, uid),
             config_map=config,
             refusals=dict(self.refusals.get(key, {})),

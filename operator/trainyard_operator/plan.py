@@ -136,11 +136,13 @@ def _silences(state: State) -> list[float]:
 
 def _silence(state: State, each: Pod) -> float | None:
     """Seconds until a pod is given up because its node is silent; None: it isn't, or what has ended is to stay."""
-    since = state.silent_since(each)
-    if since is None or (each.finished and not each.deleting):
-        return None
     patience = state.spec.recovery.node_loss_seconds if state.spec else 30
-    return (since - state.now).total_seconds() + patience
+    if each.finished and not each.deleting:
+        return None
+    if state.doubted(each):
+        return patience  # until then it may be believed
+    since = state.silent_since(each)
+    return None if since is None else (since - state.now).total_seconds() + patience
 
 
 def _pods(state: State, status: Status, images: Images) -> list[Action]:

@@ -130,7 +130,8 @@ def _number(text: str | None) -> int:
 def _unheard_since(ready: dict[str, Any], status: dict[str, Any]) -> datetime | None:
     """Kubernetes sets a silent node's pods to unready, and leaves what the kubelet last said of their containers."""
     containers = status.get("containerStatuses") or []
-    if ready.get("status") == "False" and containers and all(each.get("ready") for each in containers):
+    well = containers and all(each.get("ready") for each in containers)
+    if well and ready.get("status") == "False" and ready.get("reason") != "ReadinessGatesNotReady":
         return clock.parse(ready.get("lastTransitionTime"))
     return None
 

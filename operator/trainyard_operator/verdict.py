@@ -110,7 +110,7 @@ def _running(state: State) -> Verdict | None:
         return None
     report = state.reports.get(state.pods[0].uid)
     if report is None:
-        return Verdict("Running", "Running", f"{len(up(state))} nodes run")
+        return Verdict("Running", "Running", _progress(state))
     culprit = _restarted(state)
     tells = report.stage == "train" or report.heartbeats  # a program without our SDK never tells of progress
     if culprit and tells and report.progress is None:
@@ -141,6 +141,9 @@ def _progress(state: State) -> str:
         if not report or report.heartbeats or report.stage != "script"
         else "; it sends no heartbeats: hangs aren't noticed"
     )
+    doubted = [pod for pod in up(state) if state.doubted(pod)]
+    if doubted:
+        hint += f"; nothing is heard of {_names(doubted)}, nor of most nodes of the cluster: none is given up for that"
     return f"{len(up(state))} nodes run{hint}"
 
 

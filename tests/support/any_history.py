@@ -36,6 +36,8 @@ class Cluster:
         body["metadata"]["generation"] = 1
         body["metadata"]["creationTimestamp"] = clock.seconds(self.moment)
         self.put(JOBS, body)
+        for index in range(3):
+            self.silence(f"node-{index}", False)
 
     def put(self, resource: Resource, body: Object) -> None:
         """A new object, or a new version of one."""
@@ -95,6 +97,11 @@ class Cluster:
         since = clock.seconds(self.moment)
         refused = {"type": "PodScheduled", "status": "False", "message": "no GPU", "lastTransitionTime": since}
         self.change_pod(self.objects[PODS, name], conditions=[refused])
+
+    def become_unready(self, name: str, reason: str = "") -> None:
+        """The pod is said to be unready though its container is well."""
+        ready = {"type": "Ready", "status": "False", "lastTransitionTime": clock.seconds(self.moment)}
+        self.change_pod(self.objects[PODS, name], conditions=[{**ready, "reason": reason}])
 
     def silence(self, name: str, silent: bool) -> None:
         """A node stops reporting, or begins again."""
