@@ -14,7 +14,7 @@ from trainyard_api import crd
 from trainyard_api.documents import NodeReport
 from trainyard_api.status import Progress, Status
 from trainyard_operator import clock
-from trainyard_operator.api import JOBS, PODS
+from trainyard_operator.api import JOBS, NODES, PODS
 from trainyard_operator.state import FINAL
 
 PICK = st.integers(0, 9)
@@ -122,6 +122,20 @@ class AnyHistory(RuleBasedStateMachine):
     @rule(pick=st.integers(0, 2), silent=st.booleans())
     def silence(self, pick: int, silent: bool) -> None:
         self.cluster.silence(f"node-{pick}", silent)
+
+    @rule(pick=PICK)
+    def become_unready(self, pick: int) -> None:
+        if (pod := self._pick(pick)) and pod.get("status", {}).get("phase") == "Running":
+            self.cluster.become_unready(pod["metadata"]["name"])
+
+    @rule(pick=st.integers(0, 2))
+    def remove_a_node(self, pick: int) -> None:
+        self.cluster.remove(NODES, f"node-{pick}")
+
+    @rule(phase=st.sampled_from(["Pending", "Running", "Restarting", "Complete", "Failed"]))
+    def meddle(self, phase: str) -> None:
+        if status := self.cluster.job.get("status"):
+            self.cluster.put(JOBS, {**self.cluster.job, "status": {**status, "phase": phase}})
 
     @rule(pick=PICK, restarts=st.sampled_from([0, 1, 2, 2_147_483_647]), step=st.sampled_from([0, 5, 2_147_483_647]))
     def report(self, pick: int, restarts: int, step: int) -> None:
