@@ -38,7 +38,6 @@ class State:
     raw: dict[str, Any] = field(repr=False)  # the TrainingJob as it came
     now: datetime
     status: Status  # as it was written last
-    readable: bool = True  # whether `status` is that; else nothing may be done: it may have ended, or be counted on
     spec: JobSpec | None = None  # with the runtime's presets; None: it can't be read
     resolved: ResolvedJob | None = None  # None: see trouble
     runtime: str | None = None  # name of the presets in `spec`
@@ -51,6 +50,7 @@ class State:
     config_map: dict[str, Any] | None = None
     refusals: Mapping[str, Trouble] = field(default_factory=dict)  # what came of the last try, by the child's name
     reports: Mapping[str, NodeReport] = field(default_factory=dict)  # by the pod's UID
+    readable: bool = True  # whether `status` could be read; else nothing may be done: the job may have ended
 
     @property
     def uid(self) -> str:
