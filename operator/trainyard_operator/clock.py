@@ -24,3 +24,9 @@ def parse(text: str | None) -> datetime | None:
         return datetime.fromisoformat(text).astimezone(UTC) if text else None
     except ValueError:
         return None
+
+
+def since(text: str | None, moment: datetime) -> str:
+    """`text`, since when something is so; `moment` if there is none, or it lies ahead: the clock has been set back."""
+    begun = parse(text)
+    return text if text and begun and begun <= moment else milliseconds(moment)

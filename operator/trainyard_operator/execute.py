@@ -47,7 +47,7 @@ class Executor:
                     await _unless_gone(self._delete(action, path))
                 case EndPod():
                     path = PODS.path(key.namespace, action.name)
-                    patch = {"spec": {"activeDeadlineSeconds": action.after_seconds}}
+                    patch = {"metadata": {"uid": action.uid}, "spec": {"activeDeadlineSeconds": action.after_seconds}}
                     await _unless_gone(self._patch(path, patch))
 
     async def _patch(self, path: str, patch: Object) -> None:

@@ -9,7 +9,7 @@ from trainyard_operator.pod import End, Pod, plain, word
 
 _PREEMPTION = {"PreemptionByScheduler": "Preempted", "TerminationByKubelet": "NodeShutdown"}
 _EVICTION = {"EvictionByEvictionAPI": "Evicted", "DeletionByTaintManager": "Evicted", "DeletionByPodGC": "NodeLost"}
-# The kubelet's words for pods that it ended, or never took in, for reasons of its own.
+# The kubelet's words for pods that it ended, never took in (OutOf..., too), or lost, for reasons of its own.
 _KUBELET = {
     "Evicted",
     "Preempting",
@@ -19,9 +19,9 @@ _KUBELET = {
     "UnexpectedAdmissionError",
     "NodeLost",
     "Shutdown",
-    "OutOfcpu",
-    "OutOfmemory",
-    "OutOfpods",
+    "TopologyAffinityError",
+    "ContainerStatusUnknown",
+    "Unknown",
 }
 
 
@@ -77,10 +77,11 @@ def _failed(pod: Pod) -> PodFault:
     end = pod.end or End(None, "", "", None)
     if cause := _disrupted(pod):
         return _told(pod, Account.INFRASTRUCTURE, cause, _WORDS[cause])
-    if end.reason in _KUBELET:
-        return _told(pod, Account.INFRASTRUCTURE, end.reason, end.message or "the kubelet ended it")
     if end.reason == "DeadlineExceeded":
         return _told(pod, Account.FATAL, "DeadlineExceeded", "it ran for longer than its activeDeadlineSeconds")
+    if end.exit_code is None or end.reason in _KUBELET or end.reason.startswith("OutOf"):
+        cause = word(end.reason) if end.reason else "NodeLost"
+        return _told(pod, Account.INFRASTRUCTURE, cause, end.message or "the kubelet ended it")
     if end.reason == "OOMKilled":
         what = "it used more memory than its limit; raise template.resources.limits.memory, or lower the batch size"
         return _told(pod, Account.USER, "OutOfMemory", what)

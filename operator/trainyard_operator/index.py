@@ -2,12 +2,11 @@
 
 from collections import OrderedDict, defaultdict
 from collections.abc import Callable
-from datetime import datetime
 from typing import Any
 
-from trainyard_operator import clock
 from trainyard_operator.api import CONFIG_MAPS, JOBS, NODES, PODS, RUNTIMES, SERVICES, Resource
 from trainyard_operator.names import JOB_LABEL, Key, pod_name
+from trainyard_operator.nodes import Node, read_node
 
 Object = dict[str, Any]
 _CHILDREN = (PODS, SERVICES, CONFIG_MAPS)
@@ -26,7 +25,7 @@ class Index:
             resource: defaultdict(dict) for resource in _CHILDREN
         }
         self.last_pods: dict[Key, Object] = {}  # what was last known of a job's node 0 that is gone
-        self._silent: dict[str, datetime] = {}
+        self.nodes: dict[str, Node] = {}
         self._gone: OrderedDict[str, None] = OrderedDict()  # UIDs that never come back, the latest last
 
     def put(self, resource: Resource, obj: Object) -> None:
@@ -94,7 +93,8 @@ class Index:
             self._gone.popitem(last=False)
 
     def _remove_node(self, name: str) -> None:
-        if self._silent.pop(name, None):
+        node = self.nodes.pop(name, None)
+        if node and node.silent:
             self._node_changed(name)
 
     def replace(self, resource: Resource, objects: list[Object], namespace: str | None, version: int) -> None:
@@ -120,33 +120,22 @@ class Index:
         if resource == RUNTIMES:
             return list(self.runtimes.values())
         if resource == NODES:
-            return [{"metadata": {"name": name, "uid": None}} for name in self._silent]
+            return [{"metadata": {"name": name, "uid": None}} for name in self.nodes]
         return [obj for siblings in self._children[resource].values() for obj in siblings.values()]
 
     def children(self, resource: Resource, key: Key) -> dict[str, Object]:
         """Objects of a kind with the job's label, by name."""
         return self._children[resource].get(key, {})
 
-    @property
-    def silent_nodes(self) -> dict[str, datetime]:
-        """Nodes that don't answer, and since when."""
-        return self._silent
-
     def all_changed(self) -> None:
         """Have every job looked at."""
         for key in self.jobs:
             self._changed(key)
 
-    def _put_node(self, name: str, node: Object) -> None:
-        conditions = node.get("status", {}).get("conditions") or []
-        ready = next((each for each in conditions if each["type"] == "Ready"), None)
-        # Unknown: the node has stopped reporting. False: it reports that something is wrong, and ends pods itself.
-        silent = clock.parse(ready.get("lastTransitionTime")) if ready and ready["status"] == "Unknown" else None
-        if silent != self._silent.get(name):
-            if silent:
-                self._silent[name] = silent
-            else:
-                del self._silent[name]
+    def _put_node(self, name: str, obj: Object) -> None:
+        before, node = self.nodes.get(name), read_node(obj)
+        self.nodes[name] = node
+        if node != before and (node.silent or (before and before.silent)):
             self._node_changed(name)
 
     def _node_changed(self, name: str) -> None:

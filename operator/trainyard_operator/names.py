@@ -31,6 +31,13 @@ def pod_name(job: str, index: int) -> str:
     return f"{job}-{index}"
 
 
+def pod_index(job: str, name: str) -> int | None:
+    """The index of the job's pod with this name; None if it is none of its names."""
+    text = name.removeprefix(f"{job}-")
+    index = int(text) if text.isascii() and text.isdigit() and len(text) < 10 else None
+    return index if index is not None and pod_name(job, index) == name else None
+
+
 def group_name(job: str) -> str:
     """Name of the job's Service, ConfigMap and PodGroup: a Service's begins with a letter, a job's may not."""
     return f"tj-{job}"

@@ -1,6 +1,7 @@
 """From the index to the State of one job."""
 
 import json
+import logging
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -17,9 +18,12 @@ from trainyard_operator import clock
 from trainyard_operator.api import CONFIG_MAPS, PODS, SERVICES
 from trainyard_operator.children import preset_snapshot
 from trainyard_operator.index import Index, Object
-from trainyard_operator.names import Key, group_name, owner_uid, pod_name
+from trainyard_operator.logs import about
+from trainyard_operator.names import Key, group_name, owner_uid, pod_index
 from trainyard_operator.pod import Pod, Wait, plain, read_pod
 from trainyard_operator.state import State, Trouble
+
+logger = logging.getLogger(__name__)
 
 
 class Observer:
@@ -29,12 +33,13 @@ class Observer:
         self._index = index
         self._explanations = explanations  # why a pod is slow to start, by its UID
         self._read: dict[Key, tuple[Any, State]] = {}
+        self._statuses: dict[Key, tuple[str, Status | None]] = {}
         self.refusals: dict[Key, dict[str, Trouble]] = {}
         self.reports: dict[Key, dict[str, NodeReport]] = {}  # by the pod's UID
 
     def forget(self, key: Key) -> None:
         """The job is gone."""
-        for memory in (self._read, self.refusals, self.reports):
+        for memory in (self._read, self._statuses, self.refusals, self.reports):
             memory.pop(key, None)
 
     def observe(self, key: Key) -> State | None:
@@ -44,28 +49,37 @@ class Observer:
             return None
         uid = raw["metadata"]["uid"]
         pods = [
-            self._explained(read_pod(each))
+            self._explained(read_pod(each, index))
             for name, each in self._index.children(PODS, key).items()
-            if owner_uid(each) == uid and name.startswith(pod_name(key.name, 0)[:-1])
+            if owner_uid(each) == uid and (index := pod_index(key.name, name)) is not None
         ]
         config = self._own(CONFIG_MAPS, key, uid)
         state = self._spec(key, raw, config)
         last = self._index.last_pods.get(key)
         live = {pod.uid for pod in pods}
         reports = {pod: report for pod, report in self.reports.get(key, {}).items() if pod in live}
+        status = self._status(key, raw)
         return replace(
             state,
             raw=raw,
             now=clock.now(),
-            status=_status(raw),
-            pods={pod.index: pod for pod in pods if pod.index >= 0},
-            last_pod=read_pod(last) if last and owner_uid(last) == uid else None,
-            silent_nodes=self._index.silent_nodes,
+            status=status or Status(),
+            readable=status is not None,
+            pods={pod.index: pod for pod in pods},
+            last_pod=read_pod(last, 0) if last and owner_uid(last) == uid else None,
+            nodes_known=self._index.nodes,
             service=self._own(SERVICES, key, uid),
             config_map=config,
             refusals=dict(self.refusals.get(key, {})),
             reports=reports,
         )
+
+    def _status(self, key: Key, raw: Object) -> Status | None:
+        version = raw["metadata"]["resourceVersion"]
+        found = self._statuses.get(key)
+        if not found or found[0] != version:
+            found = self._statuses[key] = (version, _status(raw))
+        return found[1]
 
     def _explained(self, pod: Pod) -> Pod:
         wait = self._explanations.get(pod.uid)
@@ -134,9 +148,13 @@ def _job(raw: Object) -> TrainingJob:
     )
 
 
-def _status(raw: Mapping[str, Any]) -> Status:
-    """The status as it was written last; what can't be read is as good as none."""
+def _status(raw: Object) -> Status | None:
+    """The status as it was written last, without what only a newer operator knows; None: it can't be read."""
     try:
-        return Status.model_validate(raw.get("status") or {})
-    except ValidationError:
-        return Status()
+        return Status.model_validate(raw.get("status") or {}, extra="ignore")
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(str(part) for part in ("status", *first["loc"]))
+        text = "%s can't be read (%s): nothing is done until it is mended, or an operator runs that knows it"
+        logger.error(text, where, first["msg"], extra=about(raw))
+        return None

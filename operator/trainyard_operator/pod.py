@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from trainyard_api.documents import NodeReport
 from trainyard_operator import clock
-from trainyard_operator.names import ATTEMPT_LABEL, INDEX_LABEL
+from trainyard_operator.names import ATTEMPT_LABEL, CONTAINER
 
 REPORT_BYTES = 16 * 1024
 _TEXT = 512
@@ -30,16 +30,18 @@ class Wait:
 
     reason: str
     message: str
+    since: datetime | None = None  # where no node is found for it
 
 
 @dataclass(frozen=True)
 class End:
-    """How the container of a pod ended, or the pod as a whole if there was none."""
+    """How the trainer of a pod ended, or the pod as a whole if it has none that ended."""
 
     exit_code: int | None  # None: the kubelet ended the pod
     reason: str  # the kubelet's word: OOMKilled, Error, Evicted, DeadlineExceeded
     message: str  # the kubelet's or the program's last words
     report: NodeReport | None
+    time: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -69,19 +71,22 @@ class Pod:
         return self.phase in ("Succeeded", "Failed")
 
 
-def read_pod(pod: dict[str, Any]) -> Pod:
-    """`pod` as it came from the API server."""
+def read_pod(pod: dict[str, Any], index: int) -> Pod:
+    """`pod`, the one with this index, as it came from the API server."""
     metadata, spec, status = pod["metadata"], pod.get("spec") or {}, pod.get("status") or {}
     labels = metadata.get("labels") or {}
     conditions = {each["type"]: each for each in status.get("conditions") or []}
     ready = conditions.get("Ready", {})
     disruption = conditions.get("DisruptionTarget", {})
     phase = status.get("phase") or "Pending"
+    end = _end(status) if phase in ("Succeeded", "Failed") else None
+    if end and end.exit_code == 0:
+        phase = "Succeeded"  # it is called Failed if a sidecar ended badly
     return Pod(
         name=metadata["name"],
         uid=metadata["uid"],
-        index=_number(labels.get(INDEX_LABEL), -1),
-        attempt=_number(labels.get(ATTEMPT_LABEL), 0),
+        index=index,
+        attempt=_number(labels.get(ATTEMPT_LABEL)),
         phase=phase,
         node=spec.get("nodeName"),
         ip=status.get("podIP"),
@@ -93,7 +98,7 @@ def read_pod(pod: dict[str, Any]) -> Pod:
         unheard_since=_unheard_since(ready, status) if phase == "Running" else None,
         ends_after=spec.get("activeDeadlineSeconds"),
         wait=_wait(spec, status, conditions) if phase == "Pending" else None,
-        end=_end(status) if phase in ("Succeeded", "Failed") else None,
+        end=end,
     )
 
 
@@ -118,14 +123,15 @@ def word(cause: str) -> str:
     return name if name[:1].isalpha() else "UserError"
 
 
-def _number(text: str | None, default: int) -> int:
-    return int(text) if text and text.isascii() and text.isdigit() and len(text) < 10 else default
+def _number(text: str | None) -> int:
+    return int(text) if text and text.isascii() and text.isdigit() and len(text) < 10 else 0
 
 
 def _unheard_since(ready: dict[str, Any], status: dict[str, Any]) -> datetime | None:
     """Kubernetes sets a silent node's pods to unready, and leaves what the kubelet last said of their containers."""
     containers = status.get("containerStatuses") or []
-    if ready.get("status") == "False" and containers and all(each.get("ready") for each in containers):
+    well = containers and all(each.get("ready") for each in containers)
+    if well and ready.get("status") == "False" and ready.get("reason") != "ReadinessGatesNotReady":
         return clock.parse(ready.get("lastTransitionTime"))
     return None
 
@@ -136,7 +142,8 @@ def _wait(spec: dict[str, Any], status: dict[str, Any], conditions: dict[str, An
         gates = ", ".join(plain(str(gate.get("name")), 100) for gate in spec.get("schedulingGates") or [])
         return Wait("WaitingForQuota", f"held back by {gates or 'a scheduling gate'}")
     if scheduled.get("status") == "False":
-        return Wait("Unschedulable", plain(scheduled.get("message") or "the scheduler finds no node for it"))
+        message = plain(scheduled.get("message") or "the scheduler finds no node for it")
+        return Wait("Unschedulable", message, clock.parse(scheduled.get("lastTransitionTime")))
     for container in [*(status.get("initContainerStatuses") or []), *(status.get("containerStatuses") or [])]:
         waiting = (container.get("state") or {}).get("waiting") or {}
         reason, message = str(waiting.get("reason") or ""), plain(str(waiting.get("message") or ""))
@@ -150,15 +157,18 @@ def _wait(spec: dict[str, Any], status: dict[str, Any], conditions: dict[str, An
 
 
 def _end(status: dict[str, Any]) -> End:
-    for container in [*(status.get("initContainerStatuses") or []), *(status.get("containerStatuses") or [])]:
-        ended = (container.get("state") or {}).get("terminated")
-        if ended and (ended.get("exitCode") or container.get("name") == "trainer"):
-            text = str(ended.get("message") or "")
-            lines = [line for line in text.splitlines() if line.strip()]
-            return End(
-                exit_code=int(ended.get("exitCode") or 0),
-                reason=str(status.get("reason") or ended.get("reason") or ""),
-                message=plain(str(status.get("message") or (lines[-1] if lines else ""))),
-                report=read_report(text),
-            )
-    return End(None, str(status.get("reason") or ""), plain(str(status.get("message") or "")), None)
+    """The trainer's end; another container's only where the trainer never ran: what is put beside it isn't the job."""
+    containers = [*(status.get("containerStatuses") or []), *(status.get("initContainerStatuses") or [])]
+    ends = [(each.get("name"), ended) for each in containers if (ended := (each.get("state") or {}).get("terminated"))]
+    own = [ended for name, ended in ends if name == CONTAINER] or [ended for _, ended in ends if ended.get("exitCode")]
+    if not own:
+        return End(None, str(status.get("reason") or ""), plain(str(status.get("message") or "")), None)
+    text = str(own[0].get("message") or "")
+    lines = [line for line in text.splitlines() if line.strip()]
+    return End(
+        exit_code=int(own[0].get("exitCode") or 0),
+        reason=str(status.get("reason") or own[0].get("reason") or ""),
+        message=plain(str(status.get("message") or (lines[-1] if lines else ""))),
+        report=read_report(text),
+        time=clock.parse(own[0].get("finishedAt")),
+    )

@@ -11,9 +11,15 @@ from trainyard_api.status import Status
 from trainyard_operator import clock
 from trainyard_operator.faults import PodFault, fault_of
 from trainyard_operator.names import Key
+from trainyard_operator.nodes import Nodes, blackout, silent_since
 from trainyard_operator.pod import Pod
 
 FINAL = ("Complete", "Failed")
+
+
+def end_of(status: Status) -> str | None:
+    """Complete or Failed, if that is how the job has ended; None: it goes on. Its phase is a word for people alone."""
+    return next((each.type for each in status.conditions if each.type in FINAL and each.status == "True"), None)
 
 
 @dataclass(frozen=True)
@@ -39,11 +45,12 @@ class State:
     trouble: Trouble | None = None
     pods: Mapping[int, Pod] = field(default_factory=dict)  # by index
     last_pod: Pod | None = None  # node 0's last one that is gone
-    silent_nodes: Mapping[str, datetime] = field(default_factory=dict)  # since when
+    nodes_known: Nodes = field(default_factory=dict)  # empty where the operator may not see them
     service: dict[str, Any] | None = None
     config_map: dict[str, Any] | None = None
     refusals: Mapping[str, Trouble] = field(default_factory=dict)  # what came of the last try, by the child's name
     reports: Mapping[str, NodeReport] = field(default_factory=dict)  # by the pod's UID
+    readable: bool = True  # whether `status` could be read; else nothing may be done: the job may have ended
 
     @property
     def uid(self) -> str:
@@ -58,7 +65,7 @@ class State:
     @property
     def final(self) -> bool:
         """Whether the job has ended, for ever."""
-        return any(each.type in FINAL and each.status == "True" for each in self.status.conditions)
+        return bool(end_of(self.status))
 
     @property
     def suspending(self) -> bool:
@@ -82,8 +89,15 @@ class State:
         return 0 in self.pods and self.pods[0].phase == "Succeeded"
 
     def silent_since(self, pod: Pod) -> datetime | None:
-        """Since when nobody hears of the pod's node."""
-        return self.silent_nodes.get(pod.node or "") or pod.unheard_since
+        """Since when nobody hears of the pod's node. What is known of the node itself goes before the pod's word."""
+        if pod.node and pod.node in self.nodes_known:
+            return silent_since(self.nodes_known, pod.node)
+        return pod.unheard_since
+
+    def doubted(self, pod: Pod) -> bool:
+        """Whether the pod's node is silent, and that isn't believed."""
+        node = self.nodes_known.get(pod.node or "")
+        return bool(node and node.silent) and blackout(self.nodes_known)
 
     def fault(self, pod: Pod) -> PodFault | None:
         """What is wrong with `pod`, if anything."""
@@ -95,6 +109,6 @@ class State:
         return self.status.phase == "Restarting" and pod.attempt < self.status.restarts.attempt
 
     def running_seconds(self) -> float:
-        """Running time over all attempts."""
-        since = clock.parse(self.status.running_since)
-        return self.status.running_seconds + ((self.now - since).total_seconds() if since else 0.0)
+        """Running time over all attempts; never less than what was counted, whichever way the clock is set."""
+        since = clock.parse(self.status.running_since) or self.now
+        return self.status.running_seconds + max(0.0, (self.now - since).total_seconds())

@@ -5,19 +5,22 @@ from typing import Any, Literal
 from trainyard_api.documents import NodeReport
 from trainyard_api.status import Condition, ModelStatus, Progress, RestartCounts, Status
 from trainyard_operator import clock
+from trainyard_operator.elastic import needed, up
 from trainyard_operator.faults import Account
 from trainyard_operator.names import JOB_LABEL
 from trainyard_operator.pod import plain, word
-from trainyard_operator.state import State
-from trainyard_operator.verdict import Verdict, judge, needed, restart_at, up
+from trainyard_operator.state import State, end_of
+from trainyard_operator.verdict import Verdict, judge, restart_at
 
 MOVING = ("Pending", "Starting", "Restarting", "Suspending")
 
 
 def next_status(state: State) -> Status:
     """The status to be written, the same as the last one if nothing has changed. It never takes back an end."""
-    if state.final:
-        return state.status.model_copy(update={"observed_generation": state.generation})
+    if not state.readable:
+        return state.status
+    if ended := end_of(state.status):
+        return state.status.model_copy(update={"observed_generation": state.generation, "phase": ended})
     verdict = judge(state)
     last = state.status
     return last.model_copy(
@@ -48,7 +51,7 @@ def _nodes(state: State, verdict: Verdict) -> int:
 def _unschedulable_since(state: State) -> str | None:
     if not any(pod.wait and pod.wait.reason == "Unschedulable" for pod in state.wanted):
         return None
-    return state.status.unschedulable_since or clock.milliseconds(state.now)
+    return clock.since(state.status.unschedulable_since, state.now)
 
 
 def _restarts(state: State, verdict: Verdict) -> RestartCounts:
@@ -86,7 +89,7 @@ def _times(state: State, verdict: Verdict) -> dict[str, object]:
     times: dict[str, object] = {}
     if verdict.phase == "Running":
         times["start_time"] = last.start_time or clock.seconds(state.now)
-        times["running_since"] = last.running_since or clock.milliseconds(state.now)
+        times["running_since"] = clock.since(last.running_since, state.now)
     elif last.running_since:
         times |= {"running_since": None, "running_seconds": int(state.running_seconds())}
     if verdict.phase in ("Complete", "Failed"):

@@ -3,10 +3,14 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from trainyard_operator import clock
+from trainyard_operator.elastic import members, needed, size, up
 from trainyard_operator.faults import Account, PodFault
+from trainyard_operator.names import pod_name
 from trainyard_operator.pod import Pod, plain, word
 from trainyard_operator.state import State
+
+PAUSE = timedelta(seconds=10)
+_LAST = timedelta(seconds=60)
 
 
 @dataclass(frozen=True)
@@ -40,13 +44,19 @@ def _suspended(state: State) -> Verdict:
 
 
 def _completed(state: State) -> Verdict:
-    """The model is published once node 0 is done: a fault of another pod no longer matters."""
-    busy = [pod for pod in state.wanted if not pod.finished and not state.fault(pod)]
-    if busy:
+    """The model is published once node 0 is done: no other pod matters any longer, and none is waited for long."""
+    busy = [pod for pod in state.wanted if pod.phase == "Running" and not state.fault(pod)]
+    if busy and state.now < complete_by(state) and not _overdue(state):
         return Verdict("Running", "Running", f"node 0 is done; {_names(busy)} to end")
     end = state.pods[0].end
     model = end.report.model if end and end.report else None
     return Verdict("Complete", "Completed", plain(f"The model is at {model.uri}" if model else "All nodes ended well."))
+
+
+def complete_by(state: State) -> datetime:
+    """Until when the others may end by themselves, once node 0 is done."""
+    end = state.pods[0].end
+    return (end.time if end and end.time else state.now - _LAST) + _LAST
 
 
 def _overdue(state: State) -> Verdict | None:
@@ -62,7 +72,7 @@ def _overdue(state: State) -> Verdict | None:
 
 def _faulty(state: State) -> Verdict | None:
     """A fault that is new: the end, or one more restart. Faults that come together are one."""
-    found = [fault for pod in _active(state) if (fault := state.fault(pod)) and not state.counted(pod)]
+    found = [fault for pod in members(state) if (fault := state.fault(pod)) and not state.counted(pod)]
     found.sort(key=lambda fault: (list(Account).index(fault.account), -fault.pod.index), reverse=True)
     if not found:
         return _vanished(state)
@@ -75,21 +85,13 @@ def _faulty(state: State) -> Verdict | None:
     return _restart(state, worst.account, worst.cause, worst.message, worst)
 
 
-def _active(state: State) -> list[Pod]:
-    """Pods that the job counts on: those of the size it has, not those it is about to lose or hasn't got yet."""
-    size = state.status.nodes if state.status.phase == "Running" else state.nodes
-    return [pod for pod in state.wanted if pod.index < size or pod.phase == "Failed"]
-
-
 def _vanished(state: State) -> Verdict | None:
-    """A pod that was there when the job ran, and is gone without ever having been seen to go."""
-    if state.status.phase != "Running":
+    """A pod that took part when the job ran, and is gone without ever having been seen to go."""
+    gone = [index for index in range(state.nodes) if index not in state.pods]
+    if state.status.phase != "Running" or not gone or len(members(state)) >= min(state.status.nodes, state.nodes):
         return None
-    gone = next((index for index in range(min(state.status.nodes, state.nodes)) if index not in state.pods), None)
-    if gone is None:
-        return None
-    name = f"{state.key.name}-{gone}"
-    lost = PodFault(Pod(name, "", gone, 0, "Failed"), Account.INFRASTRUCTURE, "PodDeleted", f"{name}: it was deleted")
+    pod = Pod(pod_name(state.key.name, gone[0]), "", gone[0], 0, "Failed")
+    lost = PodFault(pod, Account.INFRASTRUCTURE, "PodDeleted", f"{pod.name}: it was deleted")
     return _restart(state, lost.account, lost.cause, lost.message, lost)
 
 
@@ -103,31 +105,12 @@ def _restart(state: State, account: Account, cause: str, message: str, fault: Po
     return Verdict("Restarting", cause, f"{message}; {count}, from the last checkpoint", fault)
 
 
-def needed(state: State) -> int:
-    """Nodes without which the job is said to wait: fewer than wanted where elastic bounds allow it."""
-    elastic = state.spec.elastic if state.spec else None
-    if not elastic:
-        return state.nodes
-    homeless = sum(bool(pod.wait and pod.wait.reason == "Unschedulable") for pod in state.wanted)
-    since = clock.parse(state.status.unschedulable_since)
-    if homeless and since and state.now - since >= timedelta(seconds=elastic.shrink_after_seconds):
-        return max(elastic.min_nodes, state.nodes - homeless)
-    if state.status.phase == "Running":  # it goes on as it is while more come
-        return max(elastic.min_nodes, min(state.nodes, state.status.nodes))
-    return state.nodes
-
-
-def up(state: State) -> list[Pod]:
-    """Pods that run, or have ended well."""
-    return [pod for pod in state.wanted if pod.phase in ("Running", "Succeeded") and not state.fault(pod)]
-
-
 def _running(state: State) -> Verdict | None:
-    if len(up(state)) < needed(state):
+    if len(up(state)) < needed(state) or up(state)[0].index > 0:  # without node 0 the others can only wait
         return None
-    report = state.reports.get(state.pods[0].uid) if 0 in state.pods else None
+    report = state.reports.get(state.pods[0].uid)
     if report is None:
-        return Verdict("Running", "Running", f"{len(up(state))} nodes run")
+        return Verdict("Running", "Running", _progress(state))
     culprit = _restarted(state)
     tells = report.stage == "train" or report.heartbeats  # a program without our SDK never tells of progress
     if culprit and tells and report.progress is None:
@@ -158,6 +141,9 @@ def _progress(state: State) -> str:
         if not report or report.heartbeats or report.stage != "script"
         else "; it sends no heartbeats: hangs aren't noticed"
     )
+    doubted = [pod for pod in up(state) if state.doubted(pod)]
+    if doubted:
+        hint += f"; nothing is heard of {_names(doubted)}, nor of most nodes of the cluster: none is given up for that"
     return f"{len(up(state))} nodes run{hint}"
 
 
@@ -180,9 +166,9 @@ def _waiting(state: State) -> Verdict:
     pod, wait = waits[0]
     placed = pod.node is not None and not missing
     phase = "Restarting" if restarting else "Starting" if placed else "Pending"
-    return Verdict(
-        phase, wait.reason, f"{count}; {pod.name}{f' on {pod.node}' if pod.node else ''}: {wait.message}{after}"
-    )
+    room = ", others make room for it" if size(state) < state.nodes and pod.index == 0 else ""
+    where = f" on {pod.node}" if pod.node else ""
+    return Verdict(phase, wait.reason, f"{count}; {pod.name}{where}: {wait.message}{room}{after}")
 
 
 def _names(pods: list[Pod]) -> str:
@@ -191,4 +177,4 @@ def _names(pods: list[Pod]) -> str:
 
 def restart_at(last: datetime | None, now: datetime) -> datetime:
     """When pods are made anew after a fault: at once, but 10 s later if the last one is less than a minute old."""
-    return now + timedelta(seconds=10) if last and now - last < timedelta(seconds=60) else now
+    return now + PAUSE if last and now - last < timedelta(seconds=60) else now

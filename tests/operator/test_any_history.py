@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from support.any_history import CHILDREN, KEY, Cluster
-from support.cluster import container
 from trainyard_api import crd
 from trainyard_api.documents import NodeReport
 from trainyard_api.status import Progress, Status
 from trainyard_operator import clock
-from trainyard_operator.api import JOBS, PODS
+from trainyard_operator.api import JOBS, NODES, PODS
+from trainyard_operator.state import FINAL
 
 PICK = st.integers(0, 9)
 REASONS = ["Error", "OOMKilled", "Evicted", "DeadlineExceeded", "NodeLost", ""]
@@ -58,14 +58,7 @@ class AnyHistory(RuleBasedStateMachine):
     @rule()
     def settle(self) -> None:
         """Looks until nothing is left to do: there must be an end to it, and then all is as wanted."""
-        for _ in range(20):
-            state, status, todo = self.cluster.decide()
-            if status == state.status and not todo.actions:
-                return
-            self.cluster.write(status)
-            for action in todo.actions:
-                self.cluster.act(action)
-        raise AssertionError(f"it never comes to rest: {status}, {todo}")
+        self.cluster.settle()
 
     # What others do.
 
@@ -81,7 +74,7 @@ class AnyHistory(RuleBasedStateMachine):
     def bear(self, most: int) -> None:
         self.cluster.change_spec(recovery={"maxRestarts": most, "nodeLossSeconds": 30})
 
-    @rule(seconds=st.sampled_from([0.1, 1, 9, 31, 70, 4000]))
+    @rule(seconds=st.sampled_from([0.1, 1, 9, 31, 70, 4000, -5, -3600]))
     def pass_time(self, seconds: float) -> None:
         self.cluster.pass_time(seconds)
 
@@ -93,29 +86,25 @@ class AnyHistory(RuleBasedStateMachine):
     @rule(pick=PICK)
     def run_one(self, pick: int) -> None:
         if (pod := self._pick(pick)) and pod.get("status", {}).get("phase", "Pending") == "Pending":
-            ready = [{"type": "Ready", "status": "True"}]
-            running = [container({"running": {}}, ready=True)]
-            node, since = f"node-{pick % 3}", clock.seconds(self.cluster.moment)
-            status = {"phase": "Running", "startTime": since, "podIP": "10.0.0.1"}
-            self.cluster.change_pod(pod, spec={"nodeName": node}, conditions=ready, containerStatuses=running, **status)
+            self.cluster.run(pod["metadata"]["name"], f"node-{pick % 3}")
 
     @rule(pick=PICK, code=st.sampled_from(CODES), reason=st.sampled_from(REASONS), message=st.text(max_size=20))
     def fail(self, pick: int, code: int, reason: str, message: str) -> None:
         if (pod := self._pick(pick)) and pod.get("status", {}).get("phase") == "Running":
-            ended = [container({"terminated": {"exitCode": code, "reason": reason, "message": message}})]
-            self.cluster.change_pod(pod, phase="Failed", conditions=[], containerStatuses=ended)
+            self.cluster.end(pod["metadata"]["name"], code, reason, message)
 
     @rule(pick=PICK)
     def succeed(self, pick: int) -> None:
         if (pod := self._pick(pick)) and pod.get("status", {}).get("phase") == "Running":
-            ended = [container({"terminated": {"exitCode": 0, "reason": "Completed"}})]
-            self.cluster.change_pod(pod, phase="Succeeded", conditions=[], containerStatuses=ended)
+            self.cluster.end(pod["metadata"]["name"])
 
     @rule(pick=PICK, homeless=st.booleans())
     def schedule(self, pick: int, homeless: bool) -> None:
         if (pod := self._pick(pick)) and pod.get("status", {}).get("phase", "Pending") == "Pending":
-            refused = [{"type": "PodScheduled", "status": "False", "message": "no GPU"}]
-            self.cluster.change_pod(pod, conditions=refused if homeless else [])
+            if homeless:
+                self.cluster.find_no_room(pod["metadata"]["name"])
+            else:
+                self.cluster.change_pod(pod, conditions=[])
 
     @rule(pick=PICK, at_once=st.booleans())
     def delete(self, pick: int, at_once: bool) -> None:
@@ -134,6 +123,20 @@ class AnyHistory(RuleBasedStateMachine):
     def silence(self, pick: int, silent: bool) -> None:
         self.cluster.silence(f"node-{pick}", silent)
 
+    @rule(pick=PICK)
+    def become_unready(self, pick: int) -> None:
+        if (pod := self._pick(pick)) and pod.get("status", {}).get("phase") == "Running":
+            self.cluster.become_unready(pod["metadata"]["name"])
+
+    @rule(pick=st.integers(0, 2))
+    def remove_a_node(self, pick: int) -> None:
+        self.cluster.remove(NODES, f"node-{pick}")
+
+    @rule(phase=st.sampled_from(["Pending", "Running", "Restarting", "Complete", "Failed"]))
+    def meddle(self, phase: str) -> None:
+        if status := self.cluster.job.get("status"):
+            self.cluster.put(JOBS, {**self.cluster.job, "status": {**status, "phase": phase}})
+
     @rule(pick=PICK, restarts=st.sampled_from([0, 1, 2, 2_147_483_647]), step=st.sampled_from([0, 5, 2_147_483_647]))
     def report(self, pick: int, restarts: int, step: int) -> None:
         if pod := self._pick(pick):
@@ -149,6 +152,17 @@ class AnyHistory(RuleBasedStateMachine):
         self.cluster.observer.reports.clear()
 
     # What holds.
+
+    @rule()
+    def finish(self) -> None:
+        """Node 0 is done: then the job ends, whatever the others do or don't."""
+        self.cluster.change_spec(suspend=False)
+        self.settle()
+        state = self.cluster.observe()
+        if 0 in state.pods and state.pods[0].phase == "Running" and not state.suspending:
+            self.cluster.end("digits-0")
+            self.cluster.pass_time(60)
+            assert self.cluster.settle().phase in FINAL
 
     @invariant()
     def at_most_one_pod_per_index(self) -> None:

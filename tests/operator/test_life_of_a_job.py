@@ -6,7 +6,7 @@ import time
 import pytest
 from kubernetes.client import ApiException
 
-from support.cluster import Namespace, until
+from support.cluster import Namespace, now, until
 
 
 def test_a_job_runs_and_completes(space: Namespace) -> None:
@@ -148,6 +148,22 @@ def test_a_node_that_never_comes_is_done_without_and_taken_in_later(space: Names
     space.pod_status("digits-1", conditions=[])
     space.run("digits-1", "node-1")
     assert space.when("digits", phase="Running", nodes=2).get("unschedulableSince") is None
+
+
+def test_the_highest_makes_room_for_node_0(space: Namespace) -> None:
+    space.create("digits", elastic={"minNodes": 1, "maxNodes": 2, "shrinkAfterSeconds": 1})
+    space.created("digits")
+    space.run("digits-1", "node-1")
+    scheduled = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "lastTransitionTime": now()}
+    space.pod_status("digits-0", conditions=[scheduled])
+    until("the other one goes", lambda: _leaves(space.pods("digits")["digits-1"]))
+    assert space.status("digits")["phase"] == "Pending"
+    space.remove("digits-1")
+    space.when("digits", nodes=1)
+    assert list(space.pods("digits")) == ["digits-0"]
+    space.pod_status("digits-0", conditions=[])
+    status = space.run_all("digits") and space.status("digits")
+    assert status["restarts"]["attempt"] == 0
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,21 @@
 """A job deleted, and another one of its name made: each phase, nothing of the first is left to the second."""
 
+import asyncio
 import contextlib
 
 import pytest
 from kubernetes.client import ApiException
 
-from support.cluster import Namespace, until
+from support.cluster import Namespace, Object, until
+from support.control_plane import ControlPlane
 from support.phases import ENDED, LIVE
+from trainyard_operator.api import Api, ApiError
+from trainyard_operator.connection import connect
+from trainyard_operator.execute import Executor
+from trainyard_operator.index import Index
+from trainyard_operator.metrics import Metrics
+from trainyard_operator.names import Key
+from trainyard_operator.plan import EndPod
 
 
 @pytest.mark.parametrize("phase", LIVE + ENDED, ids=lambda phase: phase.__name__)
@@ -29,6 +38,28 @@ def test_nothing_is_left_of_a_deleted_job(space: Namespace, phase: object) -> No
     phase(space)  # type: ignore[operator]
     space.delete("digits")
     until("nothing is left", lambda: not _owners(space))
+
+
+def test_a_pod_is_not_ended_for_another_that_had_its_name(
+    plane: ControlPlane, alone: Namespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    body = {"metadata": {"name": "digits-0"}, "spec": {"containers": [{"name": "trainer", "image": "trainer"}]}}
+    pods = f"/api/v1/namespaces/{alone.name}/pods"
+    uid = alone.call("POST", pods, body)["metadata"]["uid"]
+    monkeypatch.setenv("KUBECONFIG", str(plane.kubeconfig()))
+
+    async def end(uid: str) -> Object:
+        connection = connect()
+        async with connection.session() as session:
+            executor = Executor(Api(session, connection.server, Metrics()), Index(lambda key: None))
+            with contextlib.suppress(ApiError):
+                await executor.run(Key(alone.name, "digits"), "1", [EndPod("digits-0", uid, 5)])
+        await connection.close()
+        spec: Object = alone.call("GET", f"{pods}/digits-0")["spec"]
+        return spec
+
+    assert "activeDeadlineSeconds" not in asyncio.run(end("another"))
+    assert asyncio.run(end(uid))["activeDeadlineSeconds"] == 5
 
 
 def _owners(space: Namespace) -> set[str]:

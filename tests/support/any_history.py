@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from support.cluster import Object, job
+from support.cluster import Object, container, job
 from trainyard_api.status import Status
 from trainyard_operator import clock
 from trainyard_operator.api import CONFIG_MAPS, JOBS, NODES, PODS, SERVICES, Resource
@@ -36,6 +36,8 @@ class Cluster:
         body["metadata"]["generation"] = 1
         body["metadata"]["creationTimestamp"] = clock.seconds(self.moment)
         self.put(JOBS, body)
+        for index in range(3):
+            self.silence(f"node-{index}", False)
 
     def put(self, resource: Resource, body: Object) -> None:
         """A new object, or a new version of one."""
@@ -75,6 +77,32 @@ class Cluster:
         changed = {name: {**pod.get(name, {}), **(new or {})} for name, new in (("metadata", metadata), ("spec", spec))}
         self.put(PODS, {**pod, **changed, "status": {**pod.get("status", {}), **status}})
 
+    def run(self, name: str, node: str) -> None:
+        """A node takes in the pod, and runs it."""
+        ready = [{"type": "Ready", "status": "True"}]
+        running = [container({"running": {}}, ready=True)]
+        status = {"phase": "Running", "startTime": clock.seconds(self.moment), "podIP": "10.0.0.1"}
+        pod = self.objects[PODS, name]
+        self.change_pod(pod, spec={"nodeName": node}, conditions=ready, containerStatuses=running, **status)
+
+    def end(self, name: str, code: int = 0, reason: str = "Completed", message: str = "") -> None:
+        """Its container ends."""
+        ended = {"exitCode": code, "reason": reason, "message": message, "finishedAt": clock.seconds(self.moment)}
+        phase = "Failed" if code else "Succeeded"
+        statuses = [container({"terminated": ended})]
+        self.change_pod(self.objects[PODS, name], phase=phase, conditions=[], containerStatuses=statuses)
+
+    def find_no_room(self, name: str) -> None:
+        """The scheduler finds no node for the pod."""
+        since = clock.seconds(self.moment)
+        refused = {"type": "PodScheduled", "status": "False", "message": "no GPU", "lastTransitionTime": since}
+        self.change_pod(self.objects[PODS, name], conditions=[refused])
+
+    def become_unready(self, name: str, reason: str = "") -> None:
+        """The pod is said to be unready though its container is well."""
+        ready = {"type": "Ready", "status": "False", "lastTransitionTime": clock.seconds(self.moment)}
+        self.change_pod(self.objects[PODS, name], conditions=[{**ready, "reason": reason}])
+
     def silence(self, name: str, silent: bool) -> None:
         """A node stops reporting, or begins again."""
         ready = {"type": "Ready", "status": "Unknown" if silent else "True"}
@@ -101,6 +129,17 @@ class Cluster:
         status = next_status(state)
         return state, status, plan(state, status, Images("trainer", "payload"))
 
+    def settle(self) -> Status:
+        """Looks until nothing is left to do, for there must be an end to it. Returns the status."""
+        for _ in range(20):
+            state, status, todo = self.decide()
+            if status == state.status and not todo.actions:
+                return status
+            self.write(status)
+            for action in todo.actions:
+                self.act(action)
+        raise AssertionError(f"it never comes to rest: {status}, {todo}")
+
     def act(self, action: Any) -> None:
         """What an API server does with one write of the operator's. Raises AssertionError if it would refuse it."""
         match action:
@@ -114,6 +153,8 @@ class Cluster:
                 self._delete(action)
             case EndPod():
                 pod = self.objects[PODS, action.name]
+                assert pod["metadata"]["uid"] == action.uid
+                assert action.after_seconds < pod["spec"].get("activeDeadlineSeconds", action.after_seconds + 1)
                 self.change_pod(pod, spec={"activeDeadlineSeconds": action.after_seconds})
 
     def _delete(self, action: Delete) -> None:
@@ -132,3 +173,14 @@ class Cluster:
 
 
 CHILDREN = (SERVICES, CONFIG_MAPS)
+
+
+def running(nodes: int = 2, **spec: Any) -> Cluster:
+    """A cluster with a job that runs on `nodes` nodes."""
+    cluster = Cluster()
+    cluster.change_spec(nodes=nodes, **spec)
+    cluster.settle()
+    for index in range(nodes):
+        cluster.run(f"digits-{index}", f"node-{index}")
+    assert cluster.settle().phase == "Running"
+    return cluster
