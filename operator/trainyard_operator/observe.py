@@ -1,6 +1,7 @@
 """From the index to the State of one job."""
 
 import json
+import logging
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -17,9 +18,12 @@ from trainyard_operator import clock
 from trainyard_operator.api import CONFIG_MAPS, PODS, SERVICES
 from trainyard_operator.children import preset_snapshot
 from trainyard_operator.index import Index, Object
+from trainyard_operator.logs import about
 from trainyard_operator.names import Key, group_name, owner_uid, pod_name
 from trainyard_operator.pod import Pod, Wait, plain, read_pod
 from trainyard_operator.state import State, Trouble
+
+logger = logging.getLogger(__name__)
 
 
 class Observer:
@@ -118,6 +122,10 @@ def _read(key: Key, raw: Object, preset: Object | None) -> State:
     except TrainyardError as error:
         text = f"{error.where}: {error.what}; {error.remedy}"
         return replace(state, trouble=Trouble(error.cause, plain(text)))
+    except Exception as error:  # a bug of ours: one job's alone, and its owner can see where it stands
+        logger.exception("The spec of this job can't be read", extra=about(raw))
+        text = f"spec: the operator can't read it ({error!r}): its log says where; change what is unusual in it"
+        return replace(state, trouble=Trouble("InvalidSpec", plain(text)))
 
 
 def _parse(raw: Object) -> JobSpec | None:
