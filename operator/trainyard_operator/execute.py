@@ -96,5 +96,8 @@ def _trouble(name: str, action: Action, error: ApiError) -> Trouble:
         return Trouble("QuotaExceeded", f"{message}: wait, ask for less, or have the quota raised")
     if error.status == 403 and "being terminated" in error.message:
         return Trouble("NamespaceTerminating", message)
+    if error.status == 404 and kind == "PodGroup":
+        what = "this cluster has no such scheduler: install it, or choose another template.gang"
+        return Trouble("MissingConfig", plain(f"PodGroup {name} can't be made ({error.message}): {what}"))
     reason = "Forbidden" if error.status == 403 else "Rejected"
     return Trouble(reason, f"the API server refuses {kind} {name}: {message}")

@@ -6,11 +6,12 @@ from datetime import datetime
 from typing import Any
 
 from trainyard_operator import clock
-from trainyard_operator.api import CONFIG_MAPS, JOBS, NODES, PODS, RUNTIMES, SERVICES, Resource
+from trainyard_operator.api import CONFIG_MAPS, JOBS, NODES, POD_GROUPS, PODS, RUNTIMES, SERVICES, Resource
 from trainyard_operator.names import JOB_LABEL, Key, pod_name
 
 Object = dict[str, Any]
-_CHILDREN = (PODS, SERVICES, CONFIG_MAPS)
+_UNWATCHED = tuple(POD_GROUPS.values())  # a cluster needn't serve them: known by the answers to our writes alone
+_CHILDREN = (PODS, SERVICES, CONFIG_MAPS, *_UNWATCHED)
 _REMEMBERED = 20_000
 _NOTHING: Object = {"metadata": {"uid": None}}
 
@@ -73,6 +74,8 @@ class Index:
         name, uid = obj["metadata"]["name"], obj["metadata"]["uid"]
         if resource == JOBS:
             self.last_pods.pop(key, None)
+            for kind in _UNWATCHED:
+                self._children[kind].pop(key, None)
             return self.jobs.get(key, _NOTHING)["metadata"]["uid"] == uid and bool(self.jobs.pop(key))
         siblings = self._children[resource].get(key, {})
         if siblings.get(name, _NOTHING)["metadata"]["uid"] != uid:

@@ -15,7 +15,7 @@ from trainyard_api.resolve import resolve_on_cluster
 from trainyard_api.runtime import DEFAULT_RUNTIME, RuntimeSpec, with_runtime
 from trainyard_api.status import Status
 from trainyard_operator import clock
-from trainyard_operator.api import CONFIG_MAPS, PODS, SERVICES
+from trainyard_operator.api import CONFIG_MAPS, POD_GROUPS, PODS, SERVICES
 from trainyard_operator.children import preset_snapshot
 from trainyard_operator.index import Index, Object
 from trainyard_operator.logs import about
@@ -67,6 +67,7 @@ class Observer:
             silent_nodes=self._index.silent_nodes,
             service=self._own(SERVICES, key, uid),
             config_map=config,
+            pod_group=next((found for kind in POD_GROUPS.values() if (found := self._own(kind, key, uid))), None),
             refusals=dict(self.refusals.get(key, {})),
             reports=reports,
         )

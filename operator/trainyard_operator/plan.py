@@ -72,7 +72,7 @@ def plan(state: State, status: Status, images: Images) -> Plan:
 
 
 def _group(state: State) -> list[Action]:
-    """The Service and the ConfigMap; the PodGroup comes with the first pods."""
+    """The Service, the ConfigMap, and the PodGroup, without which a scheduler of gangs holds all pods back."""
     found: list[Action] = []
     for resource, live, desired in (
         (CONFIG_MAPS, state.config_map, config_map(state)),
@@ -85,7 +85,7 @@ def _group(state: State) -> list[Action]:
                 Apply(resource, {**desired, "metadata": {**desired["metadata"], "uid": live["metadata"]["uid"]}})
             )
     gang = pod_group(state)
-    if gang and not state.pods:
+    if gang and not state.pod_group:
         found.append(Create(*gang))
     return found
 

@@ -42,6 +42,7 @@ class State:
     silent_nodes: Mapping[str, datetime] = field(default_factory=dict)  # since when
     service: dict[str, Any] | None = None
     config_map: dict[str, Any] | None = None
+    pod_group: dict[str, Any] | None = None  # as it was when it was made: it isn't watched
     refusals: Mapping[str, Trouble] = field(default_factory=dict)  # what came of the last try, by the child's name
     reports: Mapping[str, NodeReport] = field(default_factory=dict)  # by the pod's UID
 
