@@ -188,3 +188,14 @@ def counts(status: Status, last: Status) -> bool:
     """Whether `status` counts something that must be on record before anything is done about it."""
     ends = status.phase in FINAL and last.phase not in FINAL
     return status.restarts.attempt != last.restarts.attempt or ends
+
+
+def child(action: Action) -> str:
+    """What `action` is about: `Pod digits-0`."""
+    match action:
+        case EndPod():
+            return f"{PODS.kind} {action.name}"
+        case Delete():
+            return f"{action.resource.kind} {action.name}"
+        case _:
+            return f"{action.resource.kind} {action.body['metadata']['name']}"

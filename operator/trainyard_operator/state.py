@@ -43,7 +43,9 @@ class State:
     service: dict[str, Any] | None = None
     config_map: dict[str, Any] | None = None
     pod_group: dict[str, Any] | None = None  # as it was when it was made: it isn't watched
-    refusals: Mapping[str, Trouble] = field(default_factory=dict)  # what came of the last try, by the child's name
+    refusals: Mapping[str, Trouble] = field(
+        default_factory=dict
+    )  # what came of the last try, by the child's kind and name
     reports: Mapping[str, NodeReport] = field(default_factory=dict)  # by the pod's UID
 
     @property

@@ -69,7 +69,7 @@ def test_a_quota_is_told_and_the_group_is_asked_for_once(proxy: ApiProxy, alone:
     alone.call("POST", base, {"metadata": {"name": "none"}, "spec": {"hard": {"pods": "0"}}})
     until("the quota is in force", lambda: alone.call("GET", f"{base}/none").get("status", {}).get("hard"))
     with an_operator(
-        proxy.through, tmp_path / "log", {"reconcile._REFUSED_SECONDS": 0.1}, TRAINYARD_NAMESPACES=alone.name
+        proxy.through, tmp_path / "log", {"patience._SECONDS": 0.1}, TRAINYARD_NAMESPACES=alone.name
     ) as operator:
         alone.create("digits", template=GANG)
         assert "exceeded quota" in alone.when("digits", reason="QuotaExceeded")["message"]
