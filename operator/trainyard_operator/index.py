@@ -7,7 +7,7 @@ from typing import Any
 
 from trainyard_operator import clock
 from trainyard_operator.api import CONFIG_MAPS, JOBS, NODES, POD_GROUPS, PODS, RUNTIMES, SERVICES, Resource
-from trainyard_operator.names import JOB_LABEL, Key, pod_name
+from trainyard_operator.names import JOB_LABEL, Key, owner_uid, pod_name
 
 Object = dict[str, Any]
 _UNWATCHED = tuple(POD_GROUPS.values())  # a cluster needn't serve them: known by the answers to our writes alone
@@ -81,7 +81,8 @@ class Index:
         if siblings.get(name, _NOTHING)["metadata"]["uid"] != uid:
             return False
         del siblings[name]
-        if resource == PODS and name == pod_name(key.name, 0):
+        job = self.jobs.get(key)
+        if resource == PODS and name == pod_name(key.name, 0) and job and owner_uid(obj) == job["metadata"]["uid"]:
             self.last_pods[key] = slim(resource, obj)  # its end and its going may have come as one
         if not siblings:
             del self._children[resource][key]
