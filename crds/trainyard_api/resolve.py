@@ -85,7 +85,7 @@ def asked_processes(spec: JobSpec) -> int:
     if spec.processes_per_node != "auto":
         return spec.nodes * spec.processes_per_node
     gpus = str(spec.template.resources.limits.get("nvidia.com/gpu", "1"))
-    return spec.nodes * max(1, int(gpus) if gpus.isdigit() else 1)
+    return spec.nodes * max(1, int(gpus) if gpus.isascii() and gpus.isdigit() else 1)  # ² is a digit to Python
 
 
 def _check_batch(spec: JobSpec, processes: int) -> None:

@@ -58,5 +58,7 @@ def _joined(preset: Any, given: Any) -> Any:
     return given
 
 
-def _name(item: Any) -> Any:
-    return (item.get("mountPath") or item.get("name") or repr(item)) if isinstance(item, dict) else item
+def _name(item: Any) -> str:
+    """By what two items of a list are one; what a person writes as a name may be anything, also a list."""
+    name = (item.get("mountPath") or item.get("name")) if isinstance(item, dict) else item
+    return name if isinstance(name, str) else repr(item)

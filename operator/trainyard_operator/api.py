@@ -63,6 +63,11 @@ class ApiError(Exception):
         self.message = message
         self.retry_after = retry_after  # seconds
 
+    @property
+    def passing(self) -> bool:
+        """Whether the same call may well succeed in a moment: at a conflict, something else has changed meanwhile."""
+        return self.status >= 500 or self.status == 429 or (self.status == 409 and self.reason == "Conflict")
+
 
 class Fenced(OSError):
     """A write was not sent: this replica may not act any more."""

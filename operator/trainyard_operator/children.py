@@ -1,8 +1,10 @@
 """What a job owns besides its pods: the Service by which nodes find each other, the job's file, the gang."""
 
-import json
 from typing import Any
 
+from pydantic import ValidationError
+
+from trainyard_api.base import Model, Name
 from trainyard_operator.api import CONFIG_MAPS, POD_GROUPS, SERVICES, Resource
 from trainyard_operator.names import JOB_LABEL, group_name, labels, owner
 from trainyard_operator.state import State
@@ -10,6 +12,13 @@ from trainyard_operator.state import State
 Object = dict[str, Any]
 JOB_FILE = "job.json"
 RUNTIME_FILE = "runtime.json"
+
+
+class _Snapshot(Model):
+    """Presets as they are kept; both fields null: there were none."""
+
+    name: Name | None
+    spec: dict[str, Any] | None
 
 
 def service(state: State) -> Object:
@@ -45,12 +54,12 @@ def pod_group(state: State) -> tuple[Resource, Object] | None:
 
 
 def preset_snapshot(config: Object | None) -> Object | None:
-    """The presets that were kept with the job; None if there are none."""
+    """The presets that were kept with the job; None if there are none, or somebody has made them unreadable."""
     try:
-        found = json.loads((config or {}).get("data", {}).get(RUNTIME_FILE, ""))
-    except ValueError:
+        text = (config or {}).get("data", {}).get(RUNTIME_FILE, "")
+        return _Snapshot.model_validate_json(text).model_dump()
+    except ValidationError:
         return None
-    return found if isinstance(found, dict) else None
 
 
 def covers(live: Any, desired: Any) -> bool:

@@ -8,7 +8,7 @@ from trainyard_operator.api import PODS, Api, ApiError, Object
 from trainyard_operator.children import covers
 from trainyard_operator.index import Index
 from trainyard_operator.names import Key, owner_uid
-from trainyard_operator.plan import Action, Apply, Create, Delete, EndPod
+from trainyard_operator.plan import Action, Apply, Create, Delete, EndPod, child
 from trainyard_operator.pod import plain
 from trainyard_operator.state import Trouble
 
@@ -16,7 +16,7 @@ _AT_ONCE = 32  # pods made side by side
 
 
 class Executor:
-    """Carries out actions. What the API server refuses comes back as Trouble; what it doesn't answer is raised."""
+    """Carries out actions. What the API server refuses comes back as Trouble; what it can't do now is raised."""
 
     def __init__(self, api: Api, index: Index) -> None:
         self._api = api
@@ -24,20 +24,30 @@ class Executor:
         self._slots = asyncio.Semaphore(_AT_ONCE)
 
     async def run(self, key: Key, uid: str, actions: list[Action]) -> dict[str, Trouble]:
-        """Do `actions` of the job `key` side by side. Returns refusals by the child's name."""
-        done = await asyncio.gather(*(self._do(key, uid, action) for action in actions), return_exceptions=True)
+        """Do `actions` of the job `key` side by side. Returns refusals by child."""
+        full: list[ApiError] = []
+        done = await asyncio.gather(*(self._do(key, uid, action, full) for action in actions), return_exceptions=True)
         refusals: dict[str, Trouble] = {}
         for action, outcome in zip(actions, done, strict=True):
-            if isinstance(outcome, ApiError) and not outcome.status >= 500 and outcome.status != 429:
-                name = action.name if isinstance(action, Delete | EndPod) else action.body["metadata"]["name"]
-                refusals[name] = _trouble(name, action, outcome)
+            if isinstance(outcome, ApiError) and not outcome.passing:
+                refusals[child(action)] = _trouble(child(action), outcome)
             elif isinstance(outcome, BaseException):
                 raise outcome
         return refusals
 
-    async def _do(self, key: Key, uid: str, action: Action) -> None:
+    async def _do(self, key: Key, uid: str, action: Action, full: list[ApiError]) -> None:
+        """Do it. `full`: why a pod isn't allowed; where there is no room for one, its siblings aren't tried."""
         async with self._slots:
             match action:
+                case Create() if action.resource == PODS:
+                    if full:
+                        raise full[0]
+                    try:
+                        await self._create(uid, action)
+                    except ApiError as error:
+                        if error.status == 403:
+                            full.append(error)
+                        raise
                 case Create():
                     await self._create(uid, action)
                 case Apply():
@@ -79,11 +89,11 @@ class Executor:
 
 
 async def _unless_gone(doing: Awaitable[None]) -> None:
-    """404: it's gone already. 409: another object has its name by now. Both are what was wanted."""
+    """404: it's gone already. (409: perhaps another object has its name by now; the next look will tell.)"""
     try:
         await doing
     except ApiError as error:
-        if error.status not in (404, 409):
+        if error.status != 404:
             raise
 
 
@@ -98,15 +108,17 @@ def _within_limits(refusal: str) -> str | None:
     return None
 
 
-def _trouble(name: str, action: Action, error: ApiError) -> Trouble:
-    kind = "pod" if isinstance(action, EndPod) else action.resource.kind
+def _trouble(name: str, error: ApiError) -> Trouble:
     if error.reason == "AlreadyExists":
-        what = f"there is a {kind} {name} already that isn't this job's: delete it, or give the job another name"
+        what = f"there is a {name} already that isn't this job's: delete it, or give the job another name"
         return Trouble("NameTaken", plain(what))
     message = plain(error.message)
     if error.status == 403 and (remedy := _within_limits(error.message)):
         return Trouble("QuotaExceeded", f"{message}: {remedy}")
     if error.status == 403 and "being terminated" in error.message:
         return Trouble("NamespaceTerminating", message)
+    if error.status == 404 and name.startswith("PodGroup"):
+        what = "this cluster has no such scheduler: install it, or choose another template.gang"
+        return Trouble("MissingConfig", plain(f"{name} can't be made ({error.message}): {what}"))
     reason = "Forbidden" if error.status == 403 else "Rejected"
-    return Trouble(reason, f"the API server refuses {kind} {name}: {message}")
+    return Trouble(reason, f"the API server refuses {name}: {message}")

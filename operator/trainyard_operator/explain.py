@@ -1,9 +1,10 @@
 """Why a container isn't made, where the pod's own status doesn't tell: a volume that can't be mounted, say."""
 
+import logging
 import time
 from datetime import timedelta
 
-from trainyard_operator.api import EVENTS, Api, Object
+from trainyard_operator.api import EVENTS, UNREACHABLE, Api, ApiError, Object
 from trainyard_operator.names import Key
 from trainyard_operator.pod import Pod, Wait, plain
 from trainyard_operator.state import State
@@ -15,6 +16,8 @@ _REASONS = {
     "FailedAttachVolume": "MissingConfig",
     "FailedCreatePodSandBox": "ContainerError",
 }
+
+logger = logging.getLogger(__name__)
 
 
 class Explainer:
@@ -58,7 +61,11 @@ class Explainer:
 
     async def _ask(self, key: Key, pod: Pod) -> Wait | None:
         chosen = {"fieldSelector": f"involvedObject.uid={pod.uid},type=Warning", "limit": "100"}
-        events = (await self._api.get(EVENTS.path(key.namespace), chosen)).get("items") or []
+        try:
+            events = (await self._api.get(EVENTS.path(key.namespace), chosen)).get("items") or []
+        except (ApiError, *UNREACHABLE) as error:  # an explanation is nothing to fail for: it is asked for again
+            logger.warning("Why %s is slow to start can't be asked: %s", pod.name, error, extra={"job": str(key)})
+            return None
         telling = [event for event in events if event.get("reason") in _REASONS]
         if not telling:
             return None

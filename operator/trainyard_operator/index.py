@@ -4,12 +4,13 @@ from collections import OrderedDict, defaultdict
 from collections.abc import Callable
 from typing import Any
 
-from trainyard_operator.api import CONFIG_MAPS, JOBS, NODES, PODS, RUNTIMES, SERVICES, Resource
-from trainyard_operator.names import JOB_LABEL, Key, pod_name
+from trainyard_operator.api import CONFIG_MAPS, JOBS, NODES, POD_GROUPS, PODS, RUNTIMES, SERVICES, Resource
+from trainyard_operator.names import JOB_LABEL, Key, owner_uid, pod_name
 from trainyard_operator.nodes import Node, read_node
 
 Object = dict[str, Any]
-_CHILDREN = (PODS, SERVICES, CONFIG_MAPS)
+_UNWATCHED = tuple(POD_GROUPS.values())  # a cluster needn't serve them: known by the answers to our writes alone
+_CHILDREN = (PODS, SERVICES, CONFIG_MAPS, *_UNWATCHED)
 _REMEMBERED = 20_000
 _NOTHING: Object = {"metadata": {"uid": None}}
 
@@ -72,12 +73,15 @@ class Index:
         name, uid = obj["metadata"]["name"], obj["metadata"]["uid"]
         if resource == JOBS:
             self.last_pods.pop(key, None)
+            for kind in _UNWATCHED:
+                self._children[kind].pop(key, None)
             return self.jobs.get(key, _NOTHING)["metadata"]["uid"] == uid and bool(self.jobs.pop(key))
         siblings = self._children[resource].get(key, {})
         if siblings.get(name, _NOTHING)["metadata"]["uid"] != uid:
             return False
         del siblings[name]
-        if resource == PODS and name == pod_name(key.name, 0):
+        job = self.jobs.get(key)
+        if resource == PODS and name == pod_name(key.name, 0) and job and owner_uid(obj) == job["metadata"]["uid"]:
             self.last_pods[key] = slim(resource, obj)  # its end and its going may have come as one
         if not siblings:
             del self._children[resource][key]

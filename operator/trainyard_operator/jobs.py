@@ -1,4 +1,4 @@
-"""TrainingJobs come from kopf's watch; a list of their metadata now and then finds what that watch has lost."""
+"""TrainingJobs of all namespaces come from kopf's watch; a list of their metadata finds what that watch has lost."""
 
 import asyncio
 import logging
@@ -34,15 +34,14 @@ def register(registry: kopf.OperatorRegistry, index: Index) -> None:
 class Sweep:
     """Compares the index with the API server: kopf never reports what was deleted while its watch was down."""
 
-    def __init__(self, api: Api, index: Index, namespaces: tuple[str, ...]) -> None:
+    def __init__(self, api: Api, index: Index) -> None:
         self._api = api
         self._index = index
-        self._namespaces = namespaces or (None,)
 
     async def first(self) -> None:
         """Wait until kopf has delivered every job there is now; fetch what it doesn't."""
         deadline = asyncio.get_running_loop().time() + _FIRST_LIST_SECONDS
-        listed = [each for namespace in self._namespaces for each in (await self._list(namespace))[0]]
+        listed, _ = await self._list()
         while any(_key(each) not in self._index.jobs for each in listed):
             if asyncio.get_running_loop().time() > deadline:
                 break
@@ -51,18 +50,16 @@ class Sweep:
 
     async def run(self) -> None:
         """Drop jobs that are gone, and fetch those of which a newer version exists."""
-        for namespace in self._namespaces:
-            listed, version = await self._list(namespace)
-            there = {_key(each): each["metadata"] for each in listed}
-            for key, job in list(self._index.jobs.items()):
-                older = int(job["metadata"]["resourceVersion"]) <= version
-                if older and namespace in (None, key.namespace) and key not in there:
-                    logger.info("The watch missed that this job was deleted", extra=about(job))
-                    self._index.remove(JOBS, job)
-            for key, metadata in there.items():
-                known = self._index.jobs.get(key)
-                if known is None or int(known["metadata"]["resourceVersion"]) < int(metadata["resourceVersion"]):
-                    await self._fetch(key)
+        listed, version = await self._list()
+        there = {_key(each): each["metadata"] for each in listed}
+        for key, job in list(self._index.jobs.items()):
+            if int(job["metadata"]["resourceVersion"]) <= version and key not in there:
+                logger.info("The watch missed that this job was deleted", extra=about(job))
+                self._index.remove(JOBS, job)
+        for key, metadata in there.items():
+            known = self._index.jobs.get(key)
+            if known is None or int(known["metadata"]["resourceVersion"]) < int(metadata["resourceVersion"]):
+                await self._fetch(key)
 
     async def _fetch(self, key: Key) -> None:
         try:
@@ -71,12 +68,12 @@ class Sweep:
             if error.status != 404:
                 raise
 
-    async def _list(self, namespace: str | None) -> tuple[list[Object], int]:
+    async def _list(self) -> tuple[list[Object], int]:
         """Metadata of all jobs, and the resource version of that list."""
         found: list[Object] = []
         params = {"limit": str(_PAGE)}
         while True:
-            page = await self._api.get(JOBS.path(namespace), params, _METADATA)
+            page = await self._api.get(JOBS.path(), params, _METADATA)
             found += page.get("items") or []  # null when there is none
             if not page["metadata"].get("continue"):
                 return found, int(page["metadata"]["resourceVersion"])

@@ -15,7 +15,7 @@ from trainyard_api.resolve import resolve_on_cluster
 from trainyard_api.runtime import DEFAULT_RUNTIME, RuntimeSpec, with_runtime
 from trainyard_api.status import Status
 from trainyard_operator import clock
-from trainyard_operator.api import CONFIG_MAPS, PODS, SERVICES
+from trainyard_operator.api import CONFIG_MAPS, POD_GROUPS, PODS, SERVICES
 from trainyard_operator.children import preset_snapshot
 from trainyard_operator.index import Index, Object
 from trainyard_operator.logs import about
@@ -70,6 +70,7 @@ class Observer:
             nodes_known=self._index.nodes,
             service=self._own(SERVICES, key, uid),
             config_map=config,
+            pod_group=next((found for kind in POD_GROUPS.values() if (found := self._own(kind, key, uid))), None),
             refusals=dict(self.refusals.get(key, {})),
             reports=reports,
         )
@@ -132,6 +133,10 @@ def _read(key: Key, raw: Object, preset: Object | None) -> State:
     except TrainyardError as error:
         text = f"{error.where}: {error.what}; {error.remedy}"
         return replace(state, trouble=Trouble(error.cause, plain(text)))
+    except Exception as error:  # a bug of ours: one job's alone, and its owner can see where it stands
+        logger.exception("The spec of this job can't be read", extra=about(raw))
+        text = f"spec: the operator can't read it ({error!r}): its log says where; change what is unusual in it"
+        return replace(state, trouble=Trouble("InvalidSpec", plain(text)))
 
 
 def _parse(raw: Object) -> JobSpec | None:

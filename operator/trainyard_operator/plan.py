@@ -77,7 +77,7 @@ def plan(state: State, status: Status, images: Images) -> Plan:
 
 
 def _group(state: State) -> list[Action]:
-    """The Service and the ConfigMap; the PodGroup comes with the first pods."""
+    """The Service, the ConfigMap, and the PodGroup, without which a scheduler of gangs holds all pods back."""
     found: list[Action] = []
     for resource, live, desired in (
         (CONFIG_MAPS, state.config_map, config_map(state)),
@@ -90,7 +90,7 @@ def _group(state: State) -> list[Action]:
                 Apply(resource, {**desired, "metadata": {**desired["metadata"], "uid": live["metadata"]["uid"]}})
             )
     gang = pod_group(state)
-    if gang and not state.pods:
+    if gang and not state.pod_group:
         found.append(Create(*gang))
     return found
 
@@ -215,3 +215,14 @@ def _delete(each: Pod) -> Delete:
 def counts(status: Status, last: Status) -> bool:
     """Whether `status` counts something that must be on record before anything is done about it."""
     return status.restarts.attempt != last.restarts.attempt or end_of(status) != end_of(last)
+
+
+def child(action: Action) -> str:
+    """What `action` is about: `Pod digits-0`."""
+    match action:
+        case EndPod():
+            return f"{PODS.kind} {action.name}"
+        case Delete():
+            return f"{action.resource.kind} {action.name}"
+        case _:
+            return f"{action.resource.kind} {action.body['metadata']['name']}"

@@ -56,6 +56,13 @@ class Poller:
                 await asyncio.sleep(min(1.0, self._seconds))
 
     async def _look(self, session: aiohttp.ClientSession, key: Key, jobs: int) -> None:
+        try:
+            await self._look_at(session, key, jobs)
+        except Exception:  # whatever is wrong with one job, the others are asked
+            logger.exception("This job can't be asked how far it is", extra={"job": str(key)})
+            self._next[key] = time.monotonic() + _MOST_SECONDS
+
+    async def _look_at(self, session: aiohttp.ClientSession, key: Key, jobs: int) -> None:
         state = self._observer.observe(key)
         interval = max(self._seconds, jobs / _PER_SECOND)
         if not state or state.final or 0 not in state.pods or not _address(state.pods[0]):

@@ -15,7 +15,8 @@ from trainyard_operator.logs import about
 from trainyard_operator.metrics import Metrics
 from trainyard_operator.names import Key
 from trainyard_operator.observe import Observer
-from trainyard_operator.plan import Plan, counts, plan
+from trainyard_operator.patience import Patience
+from trainyard_operator.plan import Plan, child, counts, plan
 from trainyard_operator.pods import Images
 from trainyard_operator.queue import Queue
 from trainyard_operator.state import State
@@ -23,7 +24,6 @@ from trainyard_operator.status import MOVING, next_status, without_progress
 
 PROGRESS_SECONDS = 30.0  # progress alone is written this often at most
 STARTING_SECONDS = 1.0  # most pods run by then: each step on the way isn't worth a write
-_REFUSED_SECONDS = 10.0  # a refusal that no event will end is tried again
 
 logger = logging.getLogger(__name__)
 
@@ -41,6 +41,7 @@ class Reconciler:
         self._recorder = Recorder(api)
         self._explainer = Explainer(api)
         self.observer = Observer(index, self._explainer.found)
+        self._patience = Patience()
         self._written: dict[Key, float] = {}  # when a status was written last
         self._starting: dict[Key, float] = {}  # since when there is news of a start that goes as it should
 
@@ -80,7 +81,7 @@ class Reconciler:
             await self._act(state, todo)
             return todo.again
         refused = await self._act(state, todo)
-        if refused or todo.actions:
+        if todo.actions:
             after = self.observer.observe(key)
             if after is None or after.uid != state.uid:
                 return 0.0
@@ -88,17 +89,24 @@ class Reconciler:
             status = next_status(state)
         wait = await self._write_if_due(state, status)
         slow = await self._explainer.explain(state)
-        again = [each for each in (todo.again, wait, slow, _REFUSED_SECONDS if refused else None) if each is not None]
-        return min(again, default=None)
+        owed = await self._recorder.catch_up(key)
+        again = (todo.again, wait, slow, owed, refused)
+        return min((each for each in again if each is not None), default=None)
 
-    async def _act(self, state: State, todo: Plan) -> bool:
-        """Whether anything was refused."""
-        refusals = await self._executor.run(state.key, state.uid, todo.actions) if todo.actions else {}
-        if refusals:
-            self.observer.refusals[state.key] = refusals
-        elif todo.actions or not todo.again:
+    async def _act(self, state: State, todo: Plan) -> float | None:
+        """Do it, but for what was refused lately. Returns seconds until that is tried again; None: nothing was."""
+        held = self._patience.held(state, todo.actions)
+        actions = [action for action in todo.actions if child(action) not in held]
+        refused = await self._executor.run(state.key, state.uid, actions) if actions else {}
+        if refused:
+            self._patience.refused(state)
+        if refused or held:
+            self.observer.refusals[state.key] = {**held, **refused}
+            return self._patience.seconds(state)
+        if todo.actions or not todo.again:
             self.observer.refusals.pop(state.key, None)
-        return bool(refusals)
+            self._patience.forget(state.key)
+        return None
 
     async def _write_if_due(self, state: State, status: Status) -> float | None:
         """Write `status` if it's new; progress alone only now and then. Returns seconds until it's due."""
@@ -161,6 +169,8 @@ class Reconciler:
     def _forget(self, key: Key) -> None:
         self.observer.forget(key)
         self._explainer.forget(key)
+        self._recorder.forget(key)
+        self._patience.forget(key)
         self._written.pop(key, None)
         self._starting.pop(key, None)
         self._metrics.jobs.pop(key, None)

@@ -2,19 +2,19 @@
 
 import asyncio
 import logging
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 import kopf
 
 from trainyard_operator import presets
-from trainyard_operator.api import CONFIG_MAPS, NODES, PODS, RUNTIMES, SERVICES, UNREACHABLE, Api, ApiError
+from trainyard_operator.api import CONFIG_MAPS, JOBS, NODES, PODS, RUNTIMES, SERVICES, UNREACHABLE, Api, ApiError
 from trainyard_operator.connection import Connection, connect
 from trainyard_operator.index import Index
 from trainyard_operator.jobs import Sweep, register
 from trainyard_operator.lease import Lease
 from trainyard_operator.metrics import Metrics
-from trainyard_operator.names import SELECTOR
+from trainyard_operator.names import SELECTOR, Key
 from trainyard_operator.progress import Poller
 from trainyard_operator.queue import Queue
 from trainyard_operator.reconcile import Reconciler
@@ -44,7 +44,7 @@ class Replica:
         self._queue = Queue()
         self._index = Index(self._queue.add)
         self._watches = list(self._make_watches())
-        self._sweep = Sweep(self._api, self._index, settings.namespaces)
+        self._sweep = Sweep(self._api, self._index)
         self._lease = Lease(self._api, settings.namespace, settings.lease, settings.identity, metrics)
         acting = Api(self._session, connection.server, metrics, self._lease.valid)
         self._reconciler = Reconciler(acting, self._index, self._queue, metrics, settings.images)
@@ -59,9 +59,10 @@ class Replica:
             for resource in (PODS, SERVICES, CONFIG_MAPS)
             for namespace in namespaces
         ]
-        if not self._settings.namespaces:  # else only Roles: what is cluster-wide can't be seen
-            watches += [Watch(self._api, self._index, resource, None) for resource in (NODES, RUNTIMES)]
-        return watches
+        # With Roles only, what is cluster-wide can't be seen; and kopf would end where one of them is missing.
+        if self._settings.namespaces:
+            return watches + [Watch(self._api, self._index, JOBS, namespace) for namespace in namespaces]
+        return watches + [Watch(self._api, self._index, resource, None) for resource in (NODES, RUNTIMES)]
 
     async def run(self) -> int:
         """Work until a signal comes, or something that can't be done without ends. Returns the exit code."""
@@ -89,8 +90,10 @@ class Replica:
         return 1 if self._failed else 0
 
     async def _run_kopf(self) -> None:
+        namespaces = self._settings.namespaces
         registry = kopf.OperatorRegistry()
-        register(registry, self._index)
+        if not namespaces:
+            register(registry, self._index)
         session = kopf.AiohttpSession(server=self._connection.server, aiohttp_session=self._connection.session())
 
         @kopf.on.login(registry=registry)
@@ -105,7 +108,6 @@ class Replica:
         settings.posting.enabled = False
         settings.scanning.disabled = True
         settings.networking.error_backoffs = [0.2, 0.5, 1, 2, 4, 8]
-        namespaces = self._settings.namespaces
         await kopf.operator(
             registry=registry,
             settings=settings,
@@ -133,8 +135,9 @@ class Replica:
     async def _open(self) -> None:
         """Once everything is listed and the Lease is held, let the workers begin."""
         for watch in self._watches:
-            await watch.listed.wait()
-        await self._until_answered(self._sweep.first)
+            await watch.answered.wait()
+        if not self._settings.namespaces:
+            await self._until_answered(self._sweep.first)
         self._listed.set()
         await self._lease.held.wait()
         self._index.all_changed()
@@ -145,12 +148,16 @@ class Replica:
         await self._gate.wait()
         while key := await self._queue.take():
             try:
-                if self._lease.valid():
+                if self._lease.valid() and self._sees(key):
                     await self._reconciler.work(key)
                 else:  # the Lease's own task ends the operator, or renews it
                     self._queue.add_after(key, 1.0)
             finally:
                 self._queue.done(key)
+
+    def _sees(self, key: Key) -> bool:
+        """Whether all of the job's children are known: what isn't seen might be made again."""
+        return all(watch.listed.is_set() for watch in self._watches if watch.namespace in (None, key.namespace))
 
     async def _poll(self) -> None:
         await self._gate.wait()
@@ -160,17 +167,20 @@ class Replica:
         await self._gate.wait()
         while True:
             await asyncio.sleep(self._settings.resync_seconds)
-            await self._until_answered(self._sweep.run)
+            if not self._settings.namespaces:
+                await self._until_answered(self._sweep.run)
             for watch in self._watches:
                 if watch.resource != NODES:  # those report every few minutes anyway, and are large
-                    await self._until_answered(watch.list)
+                    await self._until_answered(watch.list, watch.hides)
             self._index.all_changed()
 
-    async def _until_answered(self, ask: Any) -> None:
+    async def _until_answered(self, ask: Any, hopeless: Callable[[ApiError], bool] = lambda error: False) -> None:
         while True:
             try:
                 await ask()
             except (ApiError, *UNREACHABLE) as error:
+                if isinstance(error, ApiError) and hopeless(error):
+                    return
                 logger.warning("Listing: %s", error or type(error).__name__)
                 await asyncio.sleep(1.0)
             else:

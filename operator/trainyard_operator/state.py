@@ -48,7 +48,10 @@ class State:
     nodes_known: Nodes = field(default_factory=dict)  # empty where the operator may not see them
     service: dict[str, Any] | None = None
     config_map: dict[str, Any] | None = None
-    refusals: Mapping[str, Trouble] = field(default_factory=dict)  # what came of the last try, by the child's name
+    pod_group: dict[str, Any] | None = None  # as it was when it was made: it isn't watched
+    refusals: Mapping[str, Trouble] = field(
+        default_factory=dict
+    )  # what came of the last try, by the child's kind and name
     reports: Mapping[str, NodeReport] = field(default_factory=dict)  # by the pod's UID
     readable: bool = True  # whether `status` could be read; else nothing may be done: the job may have ended
 

@@ -13,6 +13,7 @@ from trainyard_operator.index import Index
 _PAGE = 500
 _WATCH_SECONDS = 290  # the server ends the watch then; the next one goes on from the same place
 _SILENCE_SECONDS = 100.0  # a bookmark comes every minute
+_EARLY_SECONDS = 5.0  # a watch that ends sooner, and empty, isn't opened again at once
 _MOST_SECONDS = 30.0
 _GONE = 410
 _Objects = list[dict[str, Any]]
@@ -26,11 +27,12 @@ class Watch:
     def __init__(self, api: Api, index: Index, resource: Resource, namespace: str | None, selector: str = "") -> None:
         self._api = api
         self._index = index
-        self._namespace = namespace
+        self.namespace = namespace
         self._path = resource.path(namespace)
         self._params = {"labelSelector": selector} if selector else {}
         self.resource = resource
-        self.listed = asyncio.Event()  # the index has had a whole list
+        self.answered = asyncio.Event()  # the index has had a whole list, or can't have one for now
+        self.listed = asyncio.Event()  # the index has had one, and nothing has hidden what came after it
         self.alive = time.monotonic()  # when the server was heard last
 
     async def run(self) -> None:
@@ -41,14 +43,16 @@ class Watch:
                 if not version:
                     version = await self.list()
                 async for event in self._events(version):
-                    failures = 0
                     version = self._take_in(event)
+                    failures = 0
             except ApiError as error:
-                if error.status == _GONE:
-                    version = ""
-                    continue
                 failures += 1
-                logger.warning("Watching %s: %s", self.resource.plural, error)
+                if error.status == _GONE or self.hides(error):
+                    version = ""
+                if self.hides(error):
+                    self._lose_sight(error)
+                else:
+                    logger.warning("Watching %s: %s", self.resource.plural, error)
                 await asyncio.sleep(_pause(failures, error.retry_after))
             except UNREACHABLE as error:
                 failures += 1
@@ -67,10 +71,27 @@ class Watch:
                 break
             params["continue"] = page["metadata"]["continue"]
         version = str(page["metadata"]["resourceVersion"])
-        self._index.replace(self.resource, objects, self._namespace, int(version))
+        self._index.replace(self.resource, objects, self.namespace, int(version))
         self.alive = time.monotonic()
+        if self.answered.is_set() and not self.listed.is_set():
+            logger.info("%s in namespace %s can be seen again", self.resource.plural, self.namespace)
         self.listed.set()
+        self.answered.set()
         return version
+
+    def hides(self, error: ApiError) -> bool:
+        """Whether a namespace that was named is gone, or the operator's role in it: others aren't held up by that."""
+        return self.namespace is not None and error.status in (403, 404)
+
+    def _lose_sight(self, error: ApiError) -> None:
+        if self.listed.is_set() or not self.answered.is_set():
+            what = (
+                "%s in namespace %s can't be seen: its jobs aren't looked at until the operator has its role there: %s"
+            )
+            logger.warning(what, self.resource.plural, self.namespace, error)
+        self.alive = time.monotonic()
+        self.listed.clear()
+        self.answered.set()
 
     async def _events(self, version: str) -> Any:
         params = {
@@ -81,14 +102,17 @@ class Watch:
             "timeoutSeconds": str(_WATCH_SECONDS + random.randrange(20)),
         }
         async with self._api.stream(self._path, params, _SILENCE_SECONDS) as answer:
-            self.alive = time.monotonic()
-            rest = b""
+            self.alive = opened = time.monotonic()
+            rest, empty = b"", True
             async for chunk in answer.content.iter_any():
                 lines = (rest + chunk).split(b"\n")
                 rest = lines.pop()
                 for line in lines:
                     if line:
+                        empty = False
                         yield json.loads(line)
+        if empty and time.monotonic() - opened < _EARLY_SECONDS:
+            raise ConnectionError("the watch ended at once, and empty")
 
     def _take_in(self, event: dict[str, Any]) -> str:
         """The resource version after `event`."""

@@ -13,7 +13,7 @@ from aiohttp import web as server
 from trainyard_api.job import JobSpec
 from trainyard_api.status import Status
 from trainyard_operator import web
-from trainyard_operator.api import EVENTS, PODS, Api, TokenFile
+from trainyard_operator.api import EVENTS, JOBS, PODS, Api, TokenFile
 from trainyard_operator.explain import Explainer
 from trainyard_operator.index import Index
 from trainyard_operator.metrics import Metrics
@@ -120,8 +120,45 @@ def test_why_a_pod_was_slow_is_forgotten_with_it(gone: bool) -> None:
     assert asyncio.run(ask()) == {}
 
 
+def test_an_explanation_that_cannot_be_had_stops_nothing() -> None:
+    async def refuse(_: server.Request) -> server.Response:
+        return server.json_response({"reason": "TooManyRequests"}, status=429)
+
+    async def ask() -> None:
+        application = server.Application()
+        application.router.add_get(EVENTS.path("team-a"), refuse)
+        runner, url = await _served(application)
+        async with aiohttp.ClientSession() as session:
+            explainer = Explainer(Api(session, url, Metrics()))
+            assert await explainer.explain(_starting("1")) == 5
+            assert explainer.found == {}
+        await runner.cleanup()
+
+    asyncio.run(ask())
+
+
 def _starting(uid: str) -> State:
     now = datetime.now(UTC)
     pod = Pod("digits-0", uid, 0, 0, "Pending", node="node-0", started=now - timedelta(minutes=1))
     spec: dict[str, Any] = {"storage": {"uri": "s3://bucket/runs"}, "script": {"command": ["train.py"]}}
     return State(KEY, RAW, now, Status(), JobSpec.model_validate(spec), pods={0: pod})
+
+
+def test_of_a_job_that_is_gone_nothing_is_kept() -> None:
+    index = Index(lambda key: None)
+    owner = {"kind": "TrainingJob", "name": "digits", "uid": "1", "controller": True}
+    job = {"metadata": {**RAW["metadata"], "resourceVersion": "1"}}
+    pod = {"metadata": {**job["metadata"], "name": "digits-0", "uid": "2", "ownerReferences": [owner]}}
+    index.put(JOBS, job)
+    for uid in ("2", "3"):
+        index.put(PODS, {"metadata": {**pod["metadata"], "uid": uid, "resourceVersion": uid}})
+    index.remove(PODS, {"metadata": {**pod["metadata"], "uid": "3"}})
+    assert index.last_pods.keys() == {KEY}
+    index.put(PODS, {"metadata": {**pod["metadata"], "uid": "4", "resourceVersion": "4"}})
+    index.remove(JOBS, job)
+    index.remove(PODS, {"metadata": {**pod["metadata"], "uid": "4"}})  # the garbage collector comes after
+    assert index.last_pods == {}
+    index.put(JOBS, {"metadata": {**job["metadata"], "uid": "5", "resourceVersion": "5"}})
+    index.put(PODS, {"metadata": {**pod["metadata"], "uid": "6", "resourceVersion": "6"}})
+    index.remove(PODS, {"metadata": {**pod["metadata"], "uid": "6"}})  # of the job that had the name before
+    assert index.last_pods == {}

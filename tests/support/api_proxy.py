@@ -17,6 +17,7 @@ from support.control_plane import ControlPlane
 
 _WRITES = {"POST", "PUT", "PATCH", "DELETE"}
 _HOP = {"host", "connection", "transfer-encoding", "content-length", "accept-encoding", "keep-alive"}
+_UNPACKED = {*_HOP, "content-encoding"}  # of an answer
 
 
 @dataclass(frozen=True)
@@ -136,7 +137,7 @@ class ApiProxy:
             await self._released.wait()
         if fault.what == "cut after" or self.severed.is_set():
             return self._cut(asked, fault)
-        kept = {name: value for name, value in answer.headers.items() if name.lower() not in _HOP}
+        kept = {name: value for name, value in answer.headers.items() if name.lower() not in _UNPACKED}
         return web.Response(status=answer.status, headers=kept, body=content)
 
     def _cut(self, asked: web.BaseRequest, fault: Fault) -> web.Response:

@@ -1,5 +1,5 @@
-"""The operator is killed before and after each of its writes: what comes of the job, and at how many writes, is the
-same as if nothing had happened."""
+"""The operator is killed before and after each of its writes, or told of a conflict instead: what comes of the job, and
+at how many writes, is the same as if nothing had happened."""
 
 import itertools
 from collections import Counter
@@ -19,13 +19,18 @@ from support.stage import Stage, View
 STATUS = "PATCH trainingjobs/status"
 _AT_ONCE = 4
 _CONSTANTS = {"reconcile.STARTING_SECONDS": 3600.0}  # whether a start is told of would depend on its speed
+FAULTS = {
+    "before": Fault("cut before", sever=True),
+    "after": Fault("cut after", sever=True),
+    "conflict": Fault("answer", status=409, reason="Conflict"),  # a quota that another write has changed meanwhile
+}
 
 
-class Crash:
-    """Kills the operator before or after the write `number`, counted from `arm` on."""
+class Disturbance:
+    """Has the write `number`, counted from `arm` on, come to grief; `sever` stands for a crash of the operator."""
 
-    def __init__(self, proxy: ApiProxy, number: int, when: str) -> None:
-        self._proxy, self._number, self._when = proxy, number, when
+    def __init__(self, proxy: ApiProxy, number: int, fault: Fault) -> None:
+        self._proxy, self._number, self._fault = proxy, number, fault
         self._armed, self._seen, self.before = False, 0, 0
 
     def arm(self) -> None:
@@ -36,9 +41,7 @@ class Crash:
         if not (self._armed and request.write):
             return PASS
         self._seen += 1
-        if self._seen != self._number:
-            return PASS
-        return Fault("cut before" if self._when == "before" else "cut after", sever=True)
+        return self._fault if self._seen == self._number else PASS
 
 
 class Play:
@@ -48,9 +51,9 @@ class Play:
         self._plane, self._view, self._folder = plane, view, folder
         self._numbers = itertools.count()
 
-    def play(self, scenario: Scenario, number: int = 0, when: str = "before") -> tuple[Object, Counter[str], int]:
+    def play(self, scenario: Scenario, number: int = 0, what: str = "before") -> tuple[Object, Counter[str], int]:
         """Outcome, writes by kind, and how often the operator crashed."""
-        name = f"{scenario.name}-{number}-{when}-{next(self._numbers)}"
+        name = f"{scenario.name}-{number}-{what}-{next(self._numbers)}"
         with (
             api_proxy(self._plane) as proxy,
             namespace(self._plane, name) as space,
@@ -59,22 +62,22 @@ class Play:
             operator = ForkedOperator(proxy.through, log, _CONSTANTS, TRAINYARD_NAMESPACES=name)
             operator.start()
             try:
-                return self._follow(scenario, Stage(self._view, space, proxy, operator), number, when)
+                return self._follow(scenario, Stage(self._view, space, proxy, operator), number, what)
             finally:
                 operator.kill()
 
-    def _follow(self, scenario: Scenario, stage: Stage, number: int, when: str) -> tuple[Object, Counter[str], int]:
-        crash = stage.proxy.choose = Crash(stage.proxy, number, when)
+    def _follow(self, scenario: Scenario, stage: Stage, number: int, what: str) -> tuple[Object, Counter[str], int]:
+        disturbance = stage.proxy.choose = Disturbance(stage.proxy, number, FAULTS[what])
         if scenario.begin:
             create(stage, **scenario.spec)
             scenario.begin(stage)
-            crash.arm()
+            disturbance.arm()
         else:
-            crash.arm()
+            disturbance.arm()
             create(stage, **scenario.spec)
         scenario.go_on(stage)
         stage.settle()
-        return stage.outcome(), Counter(stage.proxy.writes[crash.before :]), stage.crashes
+        return stage.outcome(), Counter(stage.proxy.writes[disturbance.before :]), stage.crashes
 
 
 @pytest.fixture(scope="module")
@@ -84,14 +87,15 @@ def play(plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> Itera
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)
-def test_a_crash_changes_nothing(play: Play, scenario: Scenario) -> None:
+def test_neither_a_crash_nor_a_conflict_changes_anything(play: Play, scenario: Scenario) -> None:
     outcome, writes, _ = play.play(scenario)
     count = writes.total()
     print(scenario.name, dict(writes))  # noqa: T201
-    points = [(number, when) for number in range(1, count + 1) for when in ("before", "after")]
+    points = [(number, what) for number in range(1, count + 1) for what in FAULTS]
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         found = list(pool.map(lambda point: play.play(scenario, *point), points))
-    assert all(crashes == 1 for _, _, crashes in found)
+    crashes = [crashes for _, _, crashes in found]
+    assert crashes == [int(FAULTS[what].sever) for _, what in points]
     wrong = [
         f"{point}: {difference}"
         for point, (other, others, _) in zip(points, found, strict=True)
