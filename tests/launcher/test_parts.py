@@ -27,6 +27,7 @@ from trainyard_launcher.runtime import (
     clear,
     read_faults,
     read_heartbeats,
+    read_pids,
     sweep,
     write_fault,
     write_pid,
@@ -174,6 +175,21 @@ def test_what_may_be_large_goes_and_logs_stay(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["logs", "staging"]
     sweep(tmp_path)
     assert [path.name for path in tmp_path.rglob("*")] == ["logs", "file"]
+
+
+def test_a_rank_that_ends_while_its_pid_is_read_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_pid(tmp_path, 0)
+    write_pid(tmp_path, 1)
+    (tmp_path / "pid-00002").touch()  # nothing is in it yet
+    real = Path.read_text
+
+    def read(path: Path) -> str:
+        if path.name == "pid-00000":  # it ends between the look at the folder and this one
+            path.unlink()
+        return real(path)
+
+    monkeypatch.setattr(Path, "read_text", read)
+    assert read_pids(tmp_path) == {1: os.getpid()}
 
 
 def test_the_first_fault_of_a_rank_stays(tmp_path: Path) -> None:
