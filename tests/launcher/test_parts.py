@@ -22,6 +22,7 @@ from trainyard_launcher.faults import diagnose, exit_code, retry_may_help
 from trainyard_launcher.hang import HangWatch
 from trainyard_launcher.identity import run_digest
 from trainyard_launcher.processes import Tree, is_alive
+from trainyard_launcher.rank import lost_peer
 from trainyard_launcher.runtime import (
     Heartbeat,
     clear,
@@ -246,6 +247,36 @@ def test_why_the_peer_was_lost_comes_before_that_it_was(tmp_path: Path) -> None:
 def test_exit_codes_tell_whether_a_retry_may_help(fault: Fault, code: ExitCode) -> None:
     assert exit_code(fault) == code
     assert retry_may_help(fault) == (code == ExitCode.FAILED)
+
+
+def test_peers_that_lose_each_other_though_nobody_goes_end_in_failure() -> None:
+    """Else a pod that nothing is wrong with is replaced for ever."""
+    fault = Fault(cause="PeerLost", message="", exitCode=3)
+    assert retry_may_help(fault)
+    assert exit_code(fault) == ExitCode.FAILED
+
+
+def test_an_exit_code_that_is_the_programs_own_says_nothing_of_the_infrastructure(tmp_path: Path) -> None:
+    fault = diagnose(job_in(tmp_path), tmp_path, "script", 3, dead=[], oom_kills=0)
+    assert fault is not None
+    assert (fault.cause, fault.message) == ("UserError", "Rank 0 ended with exit code 3.")
+    assert retry_may_help(fault)
+    assert exit_code(fault) == ExitCode.FAILED
+
+
+@pytest.mark.parametrize(
+    ("text", "lost"),
+    [
+        ("[/pytorch/third_party/gloo/gloo/transport/tcp/pair.cc:538] Connection closed by peer [10.0.0.1]:4711", True),
+        ("Gloo connectFullMesh failed with [/x/gloo/transport/tcp/pair.cc:144] no error", True),
+        ("[/x/gloo/transport/tcp/unbound_buffer.cc:78] Timed out waiting 1800000ms for recv operation", True),
+        ("[enforce fail at /x/gloo/transport/tcp/pair.cc:446] op.preamble.length <= op.nbytes. 16 vs 8", False),
+        ("the tracking server doesn't answer: Connection refused", False),
+        ("[Errno 32] Broken pipe", False),
+    ],
+)
+def test_a_lost_peer_is_known_by_what_gloo_says_of_it(text: str, lost: bool) -> None:
+    assert lost_peer(RuntimeError(text)) == lost
 
 
 @pytest.mark.parametrize(
