@@ -21,6 +21,7 @@ from trainyard_launcher.attempts import begin_attempt, only_one
 from trainyard_launcher.faults import diagnose, exit_code, retry_may_help
 from trainyard_launcher.hang import HangWatch
 from trainyard_launcher.identity import run_digest
+from trainyard_launcher.logs import upload_logs
 from trainyard_launcher.processes import Tree, is_alive
 from trainyard_launcher.rank import lost_peer
 from trainyard_launcher.runtime import (
@@ -191,6 +192,17 @@ def test_a_rank_that_ends_while_its_pid_is_read_is_left_out(tmp_path: Path, monk
 
     monkeypatch.setattr(Path, "read_text", read)
     assert read_pids(tmp_path) == {1: os.getpid()}
+
+
+def test_logs_of_ranks_that_another_node_has_now_are_not_copied(tmp_path: Path) -> None:
+    names = ["prepare-rank-00000.log", "train-rank-00000.log", "train-rank-00001.log", "train-rank-00002.log"]
+    (tmp_path / "logs").mkdir()
+    for name in (*names, "torchrun.log"):
+        (tmp_path / "logs" / name).write_text(name)
+    store = open_store(str(tmp_path / "run"))
+    assert upload_logs(store, tmp_path / "logs", "train", 7, range(1, 3), node=1) is None
+    copied = [info.key for info in store.list("logs/")]
+    assert sorted(copied) == [f"logs/00007/{name}" for name in ("torchrun-node-00001.log", *names[2:])]
 
 
 def test_the_first_fault_of_a_rank_stays(tmp_path: Path) -> None:
