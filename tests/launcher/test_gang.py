@@ -75,6 +75,7 @@ def test_nothing_begins_while_somebody_still_runs_the_last_attempt() -> None:
         ({"ended": 7, "outcome": "failed"}, Wish.SOON),
         ({"ended": 7, "outcome": "lost"}, Wish.SOON),
         ({"ended": 7, "outcome": "stopped"}, Wish.SAVE),
+        ({"ended": 7, "outcome": "stopped", "leaving": True}, Wish.GOING),
         ({"launcher": "another"}, Wish.NOW),
     ],
 )

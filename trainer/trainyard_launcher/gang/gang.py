@@ -136,8 +136,9 @@ class Gang:
             if Wish.NOW in wishes:
                 self._gone = True
                 return Wish.NOW
-            if Wish.SOON in wishes:
-                return Wish.SOON
+            for wish in (Wish.SOON, Wish.GOING):
+                if wish in wishes:
+                    return wish
             newcomer = any(node not in self._attempt.members for node in self._there())
             return Wish.SAVE if newcomer or Wish.SAVE in wishes else Wish.NOTHING
 
@@ -180,7 +181,9 @@ class Gang:
         outcome = self._outcome(node)
         if outcome in ("failed", "lost"):
             return Wish.SOON
-        return Wish.SAVE if outcome == "stopped" else Wish.NOTHING
+        if outcome == "stopped":
+            return Wish.GOING if heard.word.leaving else Wish.SAVE
+        return Wish.NOTHING
 
     def _outcome(self, node: int) -> str:
         word = self._heard[node].word
