@@ -134,6 +134,15 @@ def test_an_elastic_gang_waits_for_the_lost_and_then_goes_on_without_them() -> N
     assert hasty.begin(1, "10.0.0.1", 4711).nodes == 1
 
 
+def test_restarts_that_were_counted_before_a_node_was_made_count_for_all() -> None:
+    one = gang(3, 3)
+    one.tell(restarts=1)
+    assert one.answer(word(1)).restarts == 1
+    assert one.answer(word(2, restarts=2)).restarts == 2
+    assert one.answer(word(1)).restarts == 2
+    assert one.restarts == 2
+
+
 @pytest.mark.parametrize("said", [{"node": 0}, {"node": 2}, {"node": 1, "uid": "of another job"}])
 def test_strangers_are_not_heard(said: dict[str, Any]) -> None:
     with pytest.raises(NotOurs):

@@ -68,8 +68,15 @@ def _launch(job: ResolvedJob, account: Account, node: Node | None, afterwards: E
             gang = _gang(work)
             stack.callback(serve_gang(gang, node.address, RENDEZVOUS_PORT).close)
             return Lead(work, gang).run(stages)
-        lost_seconds = _lost_seconds(job)
-        link = Link(node.host, RENDEZVOUS_PORT, job.uid, node.index, nodes=job.nodes, lost_seconds=lost_seconds)
+        link = Link(
+            node.host,
+            RENDEZVOUS_PORT,
+            job.uid,
+            node.index,
+            nodes=job.nodes,
+            lost_seconds=_lost_seconds(job),
+            restarts=node.restarts,
+        )
         return Member(work, stack.enter_context(link)).run(_with_ranks(stages))
 
 

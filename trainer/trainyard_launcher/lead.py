@@ -33,6 +33,7 @@ class Lead:
     def run(self, stages: list[Stage]) -> Outcome:
         """Run what is left of `stages`, then write the report."""
         work, account = self._work, self._work.account
+        self._tell_gang(restarts=self._restarts)
         self._introduce()
         for stage in stages:
             if work.store.head(stage.marker):
@@ -72,7 +73,7 @@ class Lead:
                 return fault
             if gang and not (fault := self._culprit(gang, fault)):
                 continue
-            if not retry_may_help(fault) or self._restarts >= self._work.job.spec.recovery.max_restarts:
+            if not retry_may_help(fault) or self._used_up():
                 return fault
             self._count(fault)
         return None
@@ -120,6 +121,13 @@ class Lead:
             self._work.account.notice(f"{fault.message} It goes on from the last checkpoint.")
             return None
         return fault  # nobody came or went, and yet ranks lost each other
+
+    def _used_up(self) -> bool:
+        """Whether no restart is left. The operator has counted some, too: pods that were made since know of them."""
+        if self._gang:
+            self._restarts = max(self._restarts, self._gang.restarts)
+            self._work.account.fault(None, self._restarts)
+        return self._restarts >= self._work.job.spec.recovery.max_restarts
 
     def _count(self, fault: Fault) -> None:
         most = self._work.job.spec.recovery.max_restarts
