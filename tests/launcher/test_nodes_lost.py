@@ -27,6 +27,26 @@ def to_the_end(nodes: Nodes, *alive: NodeProcess) -> None:
     assert report.fault is None
 
 
+@pytest.mark.parametrize("end", ["raise ValueError('no')", "sys.exit(0)"])
+def test_a_node_that_is_alone_and_was_replaced_takes_nothing_back(end: str, tmp_path: Path) -> None:
+    """Its own node's kubelet can't be reached: the pod goes on though it is deleted. Its successor has begun."""
+    program = f"""
+        import os, sys
+        from pathlib import Path
+        attempts = Path(os.environ["TRAINYARD_RUN"].removeprefix("file://"), "attempts")
+        (attempts / "00002").write_text("{{}}")
+        {end}
+    """
+    with nodes_of(tmp_path, 1, script=script(tmp_path, program), recovery={"maxRestarts": 3}) as nodes:
+        node = nodes.start(0)
+        assert node.ended() == 3
+        fault = node.termination().fault
+        assert fault is not None
+        assert fault.cause == "Fenced"
+        assert nodes.attempts() == 2
+        assert not (nodes.run_folder / "FINISHED.json").exists()
+
+
 @pytest.mark.parametrize("index", [0, 1])
 def test_a_killed_rank_is_restarted_in_place_and_counted_once(index: int, tmp_path: Path) -> None:
     with program_on(tmp_path, 2, recovery={"maxRestarts": 1}) as nodes:

@@ -17,7 +17,7 @@ from support.launched import wait_until
 from trainyard_api.documents import Fault, NodeReport, ResolvedJob
 from trainyard_api.errors import ExitCode, TrainyardError
 from trainyard_launcher.account import report_text
-from trainyard_launcher.attempts import begin_attempt, only_one
+from trainyard_launcher.attempts import begin_attempt, only_one, still_ours
 from trainyard_launcher.faults import diagnose, exit_code, retry_may_help
 from trainyard_launcher.hang import HangWatch
 from trainyard_launcher.identity import run_digest
@@ -85,6 +85,20 @@ def test_attempts_are_numbered_once_each(tmp_path: Path) -> None:
     for thread in threads:
         thread.join()
     assert sorted(numbers) == list(range(1, 9))
+
+
+def test_what_an_older_attempt_would_finish_is_left_to_the_newer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = open_store(str(tmp_path))
+    begin_attempt(store)
+    still_ours(store)  # nobody launched this process
+    monkeypatch.setenv("TRAINYARD_ATTEMPT", "1")
+    still_ours(store)
+    begin_attempt(store)
+    with pytest.raises(TrainyardError, match="taken over") as refused:
+        still_ours(store)
+    assert (refused.value.code, refused.value.cause) == (3, "Fenced")
 
 
 def test_what_a_killed_preflight_leaves_is_no_attempt(tmp_path: Path) -> None:

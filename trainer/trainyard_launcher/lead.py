@@ -7,7 +7,7 @@ from collections.abc import Callable
 from trainyard_api.documents import Fault
 from trainyard_api.errors import ExitCode
 from trainyard_launcher.attempt import Attempts
-from trainyard_launcher.attempts import begin_attempt
+from trainyard_launcher.attempts import begin_attempt, still_ours
 from trainyard_launcher.faults import exit_code, retry_may_help
 from trainyard_launcher.gang.gang import Gang
 from trainyard_launcher.gang.wish import Wish
@@ -79,9 +79,9 @@ class Lead:
         return None
 
     def _alone(self, stage: Stage) -> Fault | None:
-        number = begin_attempt(self._work.store)
-        ended = self._attempts.run(stage, number)
-        return ended.fault or self._conclude(stage, number, ended.heartbeats)
+        self._attempt = begin_attempt(self._work.store, self._attempt)
+        ended = self._attempts.run(stage, self._attempt)
+        return ended.fault or self._conclude(stage, self._attempt, ended.heartbeats)
 
     def _together(self, gang: Gang, stage: Stage) -> Fault | None:
         """One attempt of the gang, once enough nodes are there."""
@@ -163,6 +163,7 @@ class Lead:
         if stage.name == "script":
             if not heartbeats:
                 work.account.notice("The program sent no heartbeats: a hang would not have been noticed.")
+            still_ours(work.store, attempt)
             work.store.put_json(FINISHED, {"attempt": attempt})
         elif not work.store.head(stage.marker):
             what = f"The stage {stage.name} ended without leaving its marker."
