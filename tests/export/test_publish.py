@@ -200,6 +200,18 @@ def test_publishing_again_changes_nothing(classifier: Run) -> None:
     assert after == {key: etag for key, etag in before.items() if key.startswith("model/")}
 
 
+def test_an_attempt_that_was_overtaken_publishes_nothing(classifier: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    job, run = classifier
+    monkeypatch.setenv("TRAINYARD_ATTEMPT", "1")
+    run.delete(["PUBLISHED.json"])
+    run.put_json("attempts/00002", {})
+    with pytest.raises(TrainyardError, match="taken over"):
+        publish(job, run, quiet)
+    assert not published(run)
+    run.delete(["attempts/00002"])
+    publish(job, run, quiet)
+
+
 def test_a_published_version_never_changes(classifier: Run) -> None:
     """Last of those that share it: another content under the same version, a flipped byte, a lost file."""
     job, run = classifier

@@ -75,6 +75,7 @@ def test_nothing_begins_while_somebody_still_runs_the_last_attempt() -> None:
         ({"ended": 7, "outcome": "failed"}, Wish.SOON),
         ({"ended": 7, "outcome": "lost"}, Wish.SOON),
         ({"ended": 7, "outcome": "stopped"}, Wish.SAVE),
+        ({"ended": 7, "outcome": "stopped", "leaving": True}, Wish.GOING),
         ({"launcher": "another"}, Wish.NOW),
     ],
 )
@@ -131,6 +132,15 @@ def test_an_elastic_gang_waits_for_the_lost_and_then_goes_on_without_them() -> N
     assert patient.waits_for() == "node 1 of 2"
     assert hasty.waits_for() == ""
     assert hasty.begin(1, "10.0.0.1", 4711).nodes == 1
+
+
+def test_restarts_that_were_counted_before_a_node_was_made_count_for_all() -> None:
+    one = gang(3, 3)
+    one.tell(restarts=1)
+    assert one.answer(word(1)).restarts == 1
+    assert one.answer(word(2, restarts=2)).restarts == 2
+    assert one.answer(word(1)).restarts == 2
+    assert one.restarts == 2
 
 
 @pytest.mark.parametrize("said", [{"node": 0}, {"node": 2}, {"node": 1, "uid": "of another job"}])

@@ -6,8 +6,11 @@ import textwrap
 import time
 from pathlib import Path
 
+import pytest
+
 from support.launched import ScriptJob, recipe_job
 from trainyard_launcher.deadline import Deadline
+from trainyard_launcher.gang.wish import Wish
 from trainyard_launcher.hang import HangWatch
 from trainyard_launcher.interruption import Interruption
 from trainyard_launcher.observer import Observer
@@ -94,6 +97,55 @@ def test_after_the_deadline_a_program_may_save_first(tmp_path: Path) -> None:
     assert ending == Ending(0)
     assert (tmp_path / "saved").exists()
     assert [fault.cause for fault in read_faults(tmp_path)] == ["Terminated"]
+
+
+class WishWhenReady(Observer):
+    """Peers that wish something once the program says that it's ready."""
+
+    def __init__(self, wish: Wish) -> None:
+        self._wish, self._ready = wish, False
+
+    def line(self, rank: int, text: str) -> None:
+        self._ready = self._ready or text == "ready"
+
+    def wish(self) -> Wish:
+        return self._wish if self._ready else Wish.NOTHING
+
+
+@pytest.mark.parametrize("wish", [Wish.SAVE, Wish.GOING])
+def test_where_nodes_come_a_checkpoint_has_the_time_that_it_takes_and_where_one_goes_the_grace_period(
+    wish: Wish, tmp_path: Path
+) -> None:
+    program = """
+        import sys, time
+        from pathlib import Path
+        from trainyard_launcher.runtime import StopRequest
+        stop = StopRequest()
+        print("ready", flush=True)
+        while not stop.requested():
+            time.sleep(0.01)
+        time.sleep(1)  # as slow storage would have it
+        Path("saved").touch()
+        sys.exit(143)
+    """
+    (tmp_path / "train.py").write_text(textwrap.dedent(program))
+    (tmp_path / "logs").mkdir()
+    environment = {**os.environ, "TRAINYARD_RUNTIME": str(tmp_path), "TRAINYARD_STAGE": "script"}
+    command = [sys.executable, "-u", "-m", "trainyard_launcher.rank", "train.py"]
+    others = WishWhenReady(wish)
+    ending = Supervisor(
+        Tree(command, env=environment, folder=tmp_path, log=tmp_path / "log"),
+        tmp_path,
+        "script",
+        watch=HangWatch(tmp_path, "auto"),
+        deadline=Deadline(None),
+        interruption=Interruption(),
+        observer=others,
+        grace_seconds=0.2,
+        peers=others,
+    ).run()
+    assert (tmp_path / "saved").exists() == (wish is Wish.SAVE)
+    assert ending.wished
 
 
 def test_a_job_past_its_deadline_fails_and_is_not_restarted(tmp_path: Path) -> None:

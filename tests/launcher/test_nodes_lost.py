@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from support.launched import wait_until
-from support.nodes import STEPS, NodeProcess, Nodes, begins, program_on, weights
+from support.nodes import STEPS, NodeProcess, Nodes, begins, nodes_of, program_on, script, weights
 
 
 def under_way(node: NodeProcess, steps: int = 30) -> int:
@@ -27,6 +27,26 @@ def to_the_end(nodes: Nodes, *alive: NodeProcess) -> None:
     assert report.fault is None
 
 
+@pytest.mark.parametrize("end", ["raise ValueError('no')", "sys.exit(0)"])
+def test_a_node_that_is_alone_and_was_replaced_takes_nothing_back(end: str, tmp_path: Path) -> None:
+    """Its own node's kubelet can't be reached: the pod goes on though it is deleted. Its successor has begun."""
+    program = f"""
+        import os, sys
+        from pathlib import Path
+        attempts = Path(os.environ["TRAINYARD_RUN"].removeprefix("file://"), "attempts")
+        (attempts / "00002").write_text("{{}}")
+        {end}
+    """
+    with nodes_of(tmp_path, 1, script=script(tmp_path, program), recovery={"maxRestarts": 3}) as nodes:
+        node = nodes.start(0)
+        assert node.ended() == 3
+        fault = node.termination().fault
+        assert fault is not None
+        assert fault.cause == "Fenced"
+        assert nodes.attempts() == 2
+        assert not (nodes.run_folder / "FINISHED.json").exists()
+
+
 @pytest.mark.parametrize("index", [0, 1])
 def test_a_killed_rank_is_restarted_in_place_and_counted_once(index: int, tmp_path: Path) -> None:
     with program_on(tmp_path, 2, recovery={"maxRestarts": 1}) as nodes:
@@ -38,6 +58,24 @@ def test_a_killed_rank_is_restarted_in_place_and_counted_once(index: int, tmp_pa
         assert [node.termination().restarts for node in started] == [1, 1]
         assert nodes.attempts() == 2
         assert begins(started[0])[-1][0] >= 20
+
+
+@pytest.mark.parametrize("index", [0, 1])
+def test_restarts_that_the_operator_has_counted_are_used_up_on_every_node(index: int, tmp_path: Path) -> None:
+    """It counted one, and made node `index` anew for it; the other went on."""
+    program = """
+        import os, time
+        if os.environ["RANK"] == "0":
+            raise ValueError("no")
+        time.sleep(600)
+    """
+    with nodes_of(tmp_path, 2, script=script(tmp_path, program), recovery={"maxRestarts": 1}) as nodes:
+        counts = {index: "1", 1 - index: "0"}
+        started = [nodes.start(node, TRAINYARD_RESTARTS=counts[node]) for node in (0, 1)]
+        wait_until(lambda: started[1].reported().restarts == 1, "node 1 knows of it")
+        assert started[0].ended() == 1
+        assert nodes.attempts() == 1
+        assert started[0].termination().restarts == 1
 
 
 @pytest.mark.parametrize("index", [0, 1])

@@ -14,6 +14,10 @@ def under_way(node: NodeProcess, steps: int = 30) -> None:
     wait_until(lambda: node.step() > steps, f"more than {steps} steps are done", seconds=180)
 
 
+def written(path: Path) -> int:
+    return path.stat().st_mtime_ns
+
+
 def test_all_stop_behind_one_checkpoint_and_go_on_from_it(tmp_path: Path) -> None:
     with program_on(tmp_path, 2, checkpoint={"everySteps": 1000}) as nodes:
         started = [nodes.start(0), nodes.start(1)]
@@ -26,6 +30,9 @@ def test_all_stop_behind_one_checkpoint_and_go_on_from_it(tmp_path: Path) -> Non
         assert report.checkpoint.step > 30
         assert report.fault is None
         assert len(list((nodes.run_folder / "checkpoints").glob("step-*"))) == 1
+        for node in started:  # storage may be slow, and the time is short: how it ended is said before logs are copied
+            copy = nodes.run_folder / "logs" / "00001" / f"script-rank-{node.index:05d}.log"
+            assert written(node.folder / "termination") <= written(copy)
         resumed = [nodes.start(0), nodes.start(1)]
         assert [node.ended() for node in resumed] == [0, 0]
         assert begins(resumed[0]) == [(report.checkpoint.step, 2)]

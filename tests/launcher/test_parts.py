@@ -17,16 +17,19 @@ from support.launched import wait_until
 from trainyard_api.documents import Fault, NodeReport, ResolvedJob
 from trainyard_api.errors import ExitCode, TrainyardError
 from trainyard_launcher.account import report_text
-from trainyard_launcher.attempts import begin_attempt, only_one
+from trainyard_launcher.attempts import begin_attempt, only_one, still_ours
 from trainyard_launcher.faults import diagnose, exit_code, retry_may_help
 from trainyard_launcher.hang import HangWatch
 from trainyard_launcher.identity import run_digest
+from trainyard_launcher.logs import upload_logs
 from trainyard_launcher.processes import Tree, is_alive
+from trainyard_launcher.rank import lost_peer
 from trainyard_launcher.runtime import (
     Heartbeat,
     clear,
     read_faults,
     read_heartbeats,
+    read_pids,
     sweep,
     write_fault,
     write_pid,
@@ -82,6 +85,20 @@ def test_attempts_are_numbered_once_each(tmp_path: Path) -> None:
     for thread in threads:
         thread.join()
     assert sorted(numbers) == list(range(1, 9))
+
+
+def test_what_an_older_attempt_would_finish_is_left_to_the_newer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = open_store(str(tmp_path))
+    begin_attempt(store)
+    still_ours(store)  # nobody launched this process
+    monkeypatch.setenv("TRAINYARD_ATTEMPT", "1")
+    still_ours(store)
+    begin_attempt(store)
+    with pytest.raises(TrainyardError, match="taken over") as refused:
+        still_ours(store)
+    assert (refused.value.code, refused.value.cause) == (3, "Fenced")
 
 
 def test_what_a_killed_preflight_leaves_is_no_attempt(tmp_path: Path) -> None:
@@ -176,6 +193,32 @@ def test_what_may_be_large_goes_and_logs_stay(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.rglob("*")] == ["logs", "file"]
 
 
+def test_a_rank_that_ends_while_its_pid_is_read_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_pid(tmp_path, 0)
+    write_pid(tmp_path, 1)
+    (tmp_path / "pid-00002").touch()  # nothing is in it yet
+    real = Path.read_text
+
+    def read(path: Path) -> str:
+        if path.name == "pid-00000":  # it ends between the look at the folder and this one
+            path.unlink()
+        return real(path)
+
+    monkeypatch.setattr(Path, "read_text", read)
+    assert read_pids(tmp_path) == {1: os.getpid()}
+
+
+def test_logs_of_ranks_that_another_node_has_now_are_not_copied(tmp_path: Path) -> None:
+    names = ["prepare-rank-00000.log", "train-rank-00000.log", "train-rank-00001.log", "train-rank-00002.log"]
+    (tmp_path / "logs").mkdir()
+    for name in (*names, "torchrun.log"):
+        (tmp_path / "logs" / name).write_text(name)
+    store = open_store(str(tmp_path / "run"))
+    assert upload_logs(store, tmp_path / "logs", "train", 7, range(1, 3), node=1) is None
+    copied = [info.key for info in store.list("logs/")]
+    assert sorted(copied) == [f"logs/00007/{name}" for name in ("torchrun-node-00001.log", *names[2:])]
+
+
 def test_the_first_fault_of_a_rank_stays(tmp_path: Path) -> None:
     write_fault(tmp_path, Fault(cause="First", message="", rank=1))
     write_fault(tmp_path, Fault(cause="Second", message="", rank=1))
@@ -230,6 +273,36 @@ def test_why_the_peer_was_lost_comes_before_that_it_was(tmp_path: Path) -> None:
 def test_exit_codes_tell_whether_a_retry_may_help(fault: Fault, code: ExitCode) -> None:
     assert exit_code(fault) == code
     assert retry_may_help(fault) == (code == ExitCode.FAILED)
+
+
+def test_peers_that_lose_each_other_though_nobody_goes_end_in_failure() -> None:
+    """Else a pod that nothing is wrong with is replaced for ever."""
+    fault = Fault(cause="PeerLost", message="", exitCode=3)
+    assert retry_may_help(fault)
+    assert exit_code(fault) == ExitCode.FAILED
+
+
+def test_an_exit_code_that_is_the_programs_own_says_nothing_of_the_infrastructure(tmp_path: Path) -> None:
+    fault = diagnose(job_in(tmp_path), tmp_path, "script", 3, dead=[], oom_kills=0)
+    assert fault is not None
+    assert (fault.cause, fault.message) == ("UserError", "Rank 0 ended with exit code 3.")
+    assert retry_may_help(fault)
+    assert exit_code(fault) == ExitCode.FAILED
+
+
+@pytest.mark.parametrize(
+    ("text", "lost"),
+    [
+        ("[/pytorch/third_party/gloo/gloo/transport/tcp/pair.cc:538] Connection closed by peer [10.0.0.1]:4711", True),
+        ("Gloo connectFullMesh failed with [/x/gloo/transport/tcp/pair.cc:144] no error", True),
+        ("[/x/gloo/transport/tcp/unbound_buffer.cc:78] Timed out waiting 1800000ms for recv operation", True),
+        ("[enforce fail at /x/gloo/transport/tcp/pair.cc:446] op.preamble.length <= op.nbytes. 16 vs 8", False),
+        ("the tracking server doesn't answer: Connection refused", False),
+        ("[Errno 32] Broken pipe", False),
+    ],
+)
+def test_a_lost_peer_is_known_by_what_gloo_says_of_it(text: str, lost: bool) -> None:
+    assert lost_peer(RuntimeError(text)) == lost
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from support.nodes import PROGRAM, STEPS, begins, nodes_of, script
-from support.payload import other_pythons, prepared, python_with_torch, version_of
+from support.payload import age_typing_extensions, other_pythons, prepared, python_with_torch, version_of
 
 
 @pytest.fixture(scope="module")
@@ -31,8 +31,11 @@ def started(python: Path, payload: Path, folder: Path) -> tuple[subprocess.Compl
     return done, json.loads(message.read_text() or "{}").get("fault", {})
 
 
-def test_a_program_with_the_sdk_runs_where_only_torch_is(payload: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("older", [False, True])
+def test_a_program_with_the_sdk_runs_where_only_torch_is(older: bool, payload: Path, tmp_path: Path) -> None:
     python = python_with_torch(tmp_path / "image")
+    if older:
+        age_typing_extensions(tmp_path / "image")
     lacking = subprocess.run([python, "-c", "import pydantic"], capture_output=True, text=True)
     assert "No module named 'pydantic'" in lacking.stderr
     program = PROGRAM.replace("time.sleep(0.02)", "")
@@ -52,6 +55,18 @@ def test_an_image_without_torch_is_told_so(payload: Path, tmp_path: Path) -> Non
     assert "The image has no torch" in done.stderr
     assert fault["cause"] == "ImageUnsuitable"
     assert "no torch" in fault["message"]
+
+
+def test_an_image_whose_packages_do_not_fit_is_told_which(payload: Path, tmp_path: Path) -> None:
+    python = python_with_torch(tmp_path / "image")
+    (installed,) = (tmp_path / "image").glob("lib/python3*/site-packages")
+    (installed / "pydantic.py").write_text("VERSION = '1.10'")
+    done, fault = started(python, payload, tmp_path)
+    assert done.returncode == 2
+    assert fault["cause"] == "ImageUnsuitable"
+    assert "from 'pydantic'" in fault["message"]
+    assert str(installed / "pydantic.py") in fault["message"]
+    assert "leave it out" in fault["remedy"]
 
 
 def test_a_python_that_is_not_supported_is_told_so(tmp_path: Path, payload: Path) -> None:

@@ -15,7 +15,9 @@ from hypothesis import strategies as st
 
 from support.prepared import Result, run_stage
 from support.s3_server import S3Server
+from trainyard_api.errors import TrainyardError
 from trainyard_storage import open_store
+from trainyard_trainer.data.committed import MARKER
 from trainyard_trainer.prepare.features import transform
 
 TESTS = Path(__file__).parent.parent
@@ -307,3 +309,12 @@ def test_card_counts_what_was_filled_and_clipped(tmp_path: Path) -> None:
     assert clip.high is not None
     top = (clip.high - float(factor.offset)) / float(factor.factor)  # type: ignore[arg-type]
     assert cards["y"].clipped == np.isclose(result.features("train")[:, 1], top).sum() > 0
+
+
+def test_an_attempt_that_was_overtaken_commits_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRAINYARD_ATTEMPT", "1")
+    run = open_store(str(tmp_path / "run"))
+    run.put_json("attempts/00002", {})
+    with pytest.raises(TrainyardError, match="taken over"):
+        prepared(tmp_path, table())
+    assert run.head(MARKER) is None

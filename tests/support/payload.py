@@ -60,3 +60,11 @@ def python_with_torch(folder: Path) -> Path:
         needs = map(Requirement, found.requires or [])
         wanted += [need.name for need in needs if need.marker is None or need.marker.evaluate({"extra": ""})]
     return folder / "bin" / "python"
+
+
+def age_typing_extensions(folder: Path) -> None:
+    """Give the environment in `folder` a typing_extensions that is older than 4.14, which pydantic needs."""
+    (module,) = folder.glob("lib/python3*/site-packages/typing_extensions.py")
+    text = module.read_text()
+    module.unlink()  # it's a link to ours
+    module.write_text(f"{text}\ndel Sentinel\n__all__.remove('Sentinel')\n")

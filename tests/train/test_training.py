@@ -185,6 +185,14 @@ def test_a_lost_peer_is_not_the_programs_fault(tmp_path: Path) -> None:
     assert run.faults()[0].cause == "PeerLost"
 
 
+def test_an_attempt_that_was_overtaken_leaves_the_end_to_the_newer(tmp_path: Path) -> None:
+    run = new_run(tmp_path)
+    run.store.put_json("attempts/00002", {})
+    assert run.start().codes() == [3]
+    assert run.faults()[0].cause == "Fenced"
+    assert not [info.key for info in run.store.list("trained/")]
+
+
 def test_data_not_prepared(tmp_path: Path) -> None:
     run = TrainingRun(tmp_path)
     assert run.start().codes() == [2]

@@ -60,9 +60,10 @@ class Attempts:
         if ending.hung:
             self._hangs += 1
         fault = self._fault(stage, ending, oom_kills() - killed_before)
-        index = work.node.index if work.node else 0
-        if problem := upload_logs(work.store, work.runtime / "logs", number, index):
-            work.account.notice(problem)
+        if work.interruption.count:  # the time is short: first the others are told, and how it ended is written down
+            work.afterwards.callback(self._upload_logs, stage, number, place)
+        else:
+            self._upload_logs(stage, number, place)
         return Ended(fault, watch.heard)
 
     def start(self, stage: Stage, number: int, place: Place | None = None) -> Tree:
@@ -72,6 +73,14 @@ class Attempts:
         command = torchrun_command(work.job, stage.program, number, place) if stage.ranks else one
         log = work.runtime / "logs" / ("torchrun.log" if stage.ranks else f"{stage.name}.log")
         return Tree(command, env=environment(work, stage, number), folder=work.folder, log=log)
+
+    def _upload_logs(self, stage: Stage, number: int, place: Place | None) -> None:
+        work = self._work
+        count = work.job.processes_per_node if stage.ranks else 1
+        first = place.rank * count if place else 0
+        index, ranks = work.node.index if work.node else 0, range(first, first + count)
+        if problem := upload_logs(work.store, work.runtime / "logs", stage.name, number, ranks, index):
+            work.account.notice(problem)
 
     def _fault(self, stage: Stage, ending: Ending, killed: int) -> Fault | None:
         work = self._work

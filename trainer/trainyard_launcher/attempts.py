@@ -18,9 +18,7 @@ def begin_attempt(store: Store, after: int | None = None) -> int:
     `after`: the number that the caller had before, if any. Raises TrainyardError if somebody else has had one since:
     then the caller has been replaced while it was out of reach, and must not take the run back.
     """
-    names = [info.key.rpartition("/")[2] for info in store.list("attempts/")]
-    # A killed preflight leaves its own file there.
-    newest = max((int(name) for name in names if name.isdecimal()), default=0)
+    newest = _newest(store)
     if after is not None and newest > after:
         raise replaced(store.uri)
     attempt = newest + 1
@@ -32,6 +30,22 @@ def begin_attempt(store: Store, after: int | None = None) -> int:
             attempt += 1
         else:
             return attempt
+
+
+def still_ours(store: Store, attempt: int | None = None) -> None:
+    """Call it before writing what others will go by. Raises TrainyardError if a newer attempt than `attempt` has begun.
+
+    `attempt` absent: the one for which a launcher has started this process, if one has.
+    """
+    own = int(os.environ.get("TRAINYARD_ATTEMPT", "0")) if attempt is None else attempt
+    if own and _newest(store) > own:
+        raise replaced(store.uri)
+
+
+def _newest(store: Store) -> int:
+    names = [info.key.rpartition("/")[2] for info in store.list("attempts/")]
+    # A killed preflight leaves its own file there.
+    return max((int(name) for name in names if name.isdecimal()), default=0)
 
 
 def replaced(where: str) -> TrainyardError:

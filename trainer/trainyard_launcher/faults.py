@@ -46,7 +46,9 @@ def diagnose(
         fault = faults[0]
     else:
         what = f"Rank {end.rank} ended with exit code {end.exit_code}."
-        fault = Fault(cause="UserError", message=what, rank=end.rank, exitCode=end.exit_code)
+        # A fault of the infrastructure is one that our own code has written down; a program's 3 isn't.
+        code = ExitCode.FAILED if end.exit_code == ExitCode.INFRASTRUCTURE else end.exit_code
+        fault = Fault(cause="UserError", message=what, rank=end.rank, exitCode=code)
     return _completed(fault, job, runtime, stage)
 
 
@@ -101,10 +103,13 @@ def retry_may_help(fault: Fault) -> bool:
 
 
 def exit_code(fault: Fault) -> ExitCode:
-    """The launcher's exit code for it."""
-    if fault.exit_code in (ExitCode.INVALID, ExitCode.INFRASTRUCTURE):
-        return ExitCode(fault.exit_code)
-    return ExitCode.FAILED if retry_may_help(fault) or fault.cause == DEADLINE_EXCEEDED else ExitCode.INVALID
+    """The launcher's exit code for it: FAILED, if a retry would help, since all were used up.
+
+    So it is where ranks have lost each other though nobody went: for that no pod is to be replaced without limit.
+    """
+    if retry_may_help(fault) or fault.cause == DEADLINE_EXCEEDED:
+        return ExitCode.FAILED
+    return ExitCode.INFRASTRUCTURE if fault.exit_code == ExitCode.INFRASTRUCTURE else ExitCode.INVALID
 
 
 def oom_kills() -> int:

@@ -35,12 +35,13 @@ def launch(job: ResolvedJob, observer: Observer | None = None, node: Node | None
     before anything is started; a fault later is in the Outcome.
     """
     account = observer if isinstance(observer, Account) else Account(observer or Observer())
-    outcome = _launch(job, account, node)
-    account.close(outcome.code, outcome.fault, outcome.runtime, in_pod=node is not None)
+    with ExitStack() as afterwards:
+        outcome = _launch(job, account, node, afterwards)
+        account.close(outcome.code, outcome.fault, outcome.runtime, in_pod=node is not None)
     return outcome
 
 
-def _launch(job: ResolvedJob, account: Account, node: Node | None) -> Outcome:
+def _launch(job: ResolvedJob, account: Account, node: Node | None, afterwards: ExitStack) -> Outcome:
     seconds = PATIENCE_SECONDS if node else 0.0  # a pod's network may come a little later than the pod
     store = patiently(lambda: run_store(job), account.waiting, seconds)
     runtime = runtime_folder(store)
@@ -60,15 +61,22 @@ def _launch(job: ResolvedJob, account: Account, node: Node | None) -> Outcome:
         interruption = stack.enter_context(Interruption())
         # On a cluster the operator measures: over all attempts, and without the time that a job was suspended.
         deadline = Deadline(None if node else job.spec.active_deadline_seconds)
-        work = Work(job, store, runtime, folder, interruption, account, deadline, node)
+        work = Work(job, store, runtime, folder, interruption, account, deadline, afterwards, node)
         if node is None or job.nodes == 1:
             return Lead(work, None).run(stages)
         if node.leads:
             gang = _gang(work)
             stack.callback(serve_gang(gang, node.address, RENDEZVOUS_PORT).close)
             return Lead(work, gang).run(stages)
-        lost_seconds = _lost_seconds(job)
-        link = Link(node.host, RENDEZVOUS_PORT, job.uid, node.index, nodes=job.nodes, lost_seconds=lost_seconds)
+        link = Link(
+            node.host,
+            RENDEZVOUS_PORT,
+            job.uid,
+            node.index,
+            nodes=job.nodes,
+            lost_seconds=_lost_seconds(job),
+            restarts=node.restarts,
+        )
         return Member(work, stack.enter_context(link)).run(_with_ranks(stages))
 
 

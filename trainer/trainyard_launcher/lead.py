@@ -7,7 +7,7 @@ from collections.abc import Callable
 from trainyard_api.documents import Fault
 from trainyard_api.errors import ExitCode
 from trainyard_launcher.attempt import Attempts
-from trainyard_launcher.attempts import begin_attempt
+from trainyard_launcher.attempts import begin_attempt, still_ours
 from trainyard_launcher.faults import exit_code, retry_may_help
 from trainyard_launcher.gang.gang import Gang
 from trainyard_launcher.gang.wish import Wish
@@ -33,6 +33,7 @@ class Lead:
     def run(self, stages: list[Stage]) -> Outcome:
         """Run what is left of `stages`, then write the report."""
         work, account = self._work, self._work.account
+        self._tell_gang(restarts=self._restarts)
         self._introduce()
         for stage in stages:
             if work.store.head(stage.marker):
@@ -72,15 +73,15 @@ class Lead:
                 return fault
             if gang and not (fault := self._culprit(gang, fault)):
                 continue
-            if not retry_may_help(fault) or self._restarts >= self._work.job.spec.recovery.max_restarts:
+            if not retry_may_help(fault) or self._used_up():
                 return fault
             self._count(fault)
         return None
 
     def _alone(self, stage: Stage) -> Fault | None:
-        number = begin_attempt(self._work.store)
-        ended = self._attempts.run(stage, number)
-        return ended.fault or self._conclude(stage, number, ended.heartbeats)
+        self._attempt = begin_attempt(self._work.store, self._attempt)
+        ended = self._attempts.run(stage, self._attempt)
+        return ended.fault or self._conclude(stage, self._attempt, ended.heartbeats)
 
     def _together(self, gang: Gang, stage: Stage) -> Fault | None:
         """One attempt of the gang, once enough nodes are there."""
@@ -121,6 +122,13 @@ class Lead:
             return None
         return fault  # nobody came or went, and yet ranks lost each other
 
+    def _used_up(self) -> bool:
+        """Whether no restart is left. The operator has counted some, too: pods that were made since know of them."""
+        if self._gang:
+            self._restarts = max(self._restarts, self._gang.restarts)
+            self._work.account.fault(None, self._restarts)
+        return self._restarts >= self._work.job.spec.recovery.max_restarts
+
     def _count(self, fault: Fault) -> None:
         most = self._work.job.spec.recovery.max_restarts
         self._restarts += 1
@@ -155,6 +163,7 @@ class Lead:
         if stage.name == "script":
             if not heartbeats:
                 work.account.notice("The program sent no heartbeats: a hang would not have been noticed.")
+            still_ours(work.store, attempt)
             work.store.put_json(FINISHED, {"attempt": attempt})
         elif not work.store.head(stage.marker):
             what = f"The stage {stage.name} ended without leaving its marker."

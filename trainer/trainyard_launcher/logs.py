@@ -1,5 +1,6 @@
 """The logs of the ranks: followed while they're written, their last lines, and their copies in storage."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from trainyard_api.errors import TrainyardError
@@ -50,16 +51,20 @@ def tail(path: Path) -> str:
         return ""
 
 
-def upload_logs(store: Store, folder: Path, attempt: int, node: int = 0) -> str | None:
-    """Copy every log to logs/<attempt>/. Returns what went wrong, if anything: it must not hide how the job ended.
+def upload_logs(store: Store, folder: Path, stage: str, attempt: int, ranks: Iterable[int], node: int) -> str | None:
+    """Copy the logs of one attempt of one node to logs/<attempt>/: of its ranks alone, since others may have left
+    theirs here before. Returns what went wrong, if anything: it must not hide how the job ended.
 
     Logs of ranks have names of their own; those of other nodes' agents get the node's number.
     """
+    copies = {f"{stage}-rank-{rank:05d}.log": f"{stage}-rank-{rank:05d}.log" for rank in ranks}
+    for agent in ("torchrun", stage):
+        copies[f"{agent}.log"] = f"{agent}-node-{node:05d}.log" if node else f"{agent}.log"
     try:
-        for path in sorted(folder.glob("*.log")):
-            if path.stat().st_size:
-                name = path.name if "-rank-" in path.name or not node else f"{path.stem}-node-{node:05d}.log"
-                store.upload(path, f"logs/{attempt:05d}/{name}")
+        for name, copy in copies.items():
+            path = folder / name
+            if path.exists() and path.stat().st_size:
+                store.upload(path, f"logs/{attempt:05d}/{copy}")
     except (TrainyardError, OSError) as error:
         return f"The logs can't be copied to storage: {error}"
     return None

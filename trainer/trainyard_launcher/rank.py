@@ -22,7 +22,19 @@ from trainyard_launcher.runtime import forget_pid, runtime_from_environment, wri
 OUT_OF_MEMORY = "OutOfMemory"
 TERMINATED = "Terminated"
 PEER_LOST = "PeerLost"  # what a rank says when another is gone: never the cause by itself
-_NO_PEER_WORDS = ("Connection closed by peer", "Connection reset by peer", "Broken pipe", "Connection refused", "gloo/")
+_GLOO_LOSS = (  # what its transport says of a peer that is gone; it has other errors, which are the program's
+    "Connection closed by peer",
+    "Connection reset by peer",
+    "Connection refused",
+    "Connection timed out",
+    "No route to host",
+    "Broken pipe",
+    "connectFullMesh failed",
+    "Timed out waiting",
+    "timed out connecting",
+    "Read timeout",
+    "caused pair closure",
+)
 _MEMORY_WORDS = ("out of memory", "can't allocate memory", "Cannot allocate memory")
 
 
@@ -153,11 +165,15 @@ def _fault_of_exception(error: BaseException, cause: str) -> Fault:
 
 
 def lost_peer(error: BaseException) -> bool:
-    """Whether `error` is torch.distributed's way of saying that another process is gone. No torch is imported."""
+    """Whether `error` is torch.distributed's way of saying that another process is gone. No torch is imported.
+
+    A DistError may have other reasons, too, which its text doesn't tell reliably.
+    """
     kinds = {f"{kind.__module__}.{kind.__qualname__}" for kind in type(error).__mro__}
     if "torch.distributed.DistError" in kinds:
         return True
-    return isinstance(error, RuntimeError) and any(words in str(error) for words in _NO_PEER_WORDS)
+    text = str(error)
+    return isinstance(error, RuntimeError) and "gloo/" in text and any(words in text for words in _GLOO_LOSS)
 
 
 def _without_our_frames(error: BaseException) -> BaseException:

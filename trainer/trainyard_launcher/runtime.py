@@ -148,7 +148,11 @@ def forget_pid(runtime: Path, rank: int) -> None:
 
 def read_pids(runtime: Path) -> dict[int, int]:
     """Rank -> process id, for ranks that have begun and not ended well."""
-    return {rank: int(path.read_text()) for rank, path in _per_rank(runtime, _PID) if path.exists()}
+    found = {}
+    for rank, path in _per_rank(runtime, _PID):
+        with suppress(OSError, ValueError):  # a rank takes its file away when it ends, between two looks
+            found[rank] = int(path.read_text())
+    return found
 
 
 def write_metrics_port(runtime: Path, port: int) -> None:

@@ -21,6 +21,7 @@ from trainyard_launcher.torchrun import failure_noticed
 TICK = 0.1
 PEERS_SECONDS = 5.0  # what the others get to end by themselves, once one rank has failed
 SOON_SECONDS = 3.0  # the same, where another node has told of its end
+SAVE_SECONDS = 1800.0  # a large checkpoint takes its time on slow storage; where nobody has to go, it has it
 STACKS_SECONDS = 3.0
 
 
@@ -75,7 +76,7 @@ class Supervisor:
         while not self._tree.wait(TICK):
             self._report()
             self._hear_peers()
-            if self._interruption.count or self._deadline.passed() or self._wish is Wish.SAVE:
+            if self._interruption.count or self._deadline.passed() or self._wish in (Wish.SAVE, Wish.GOING):
                 self._pass_on()
             elif self._wish is Wish.NOTHING and (hang := self._watch.hung()):
                 self._dump_stacks()  # but a node that was frozen itself hears of others first, and that's no hang
@@ -92,8 +93,14 @@ class Supervisor:
 
     def _bereft(self) -> bool:
         """Whether other nodes want the end, and the ranks here had their time."""
-        seconds = {Wish.NOW: 0.0, Wish.SOON: SOON_SECONDS, Wish.SAVE: self._grace}.get(self._wish, math.inf)
-        return time.monotonic() >= self._wished_at + seconds
+        seconds = {
+            Wish.NOTHING: math.inf,
+            Wish.SAVE: SAVE_SECONDS,
+            Wish.GOING: self._grace,
+            Wish.SOON: SOON_SECONDS,
+            Wish.NOW: 0.0,
+        }
+        return time.monotonic() >= self._wished_at + seconds[self._wish]
 
     def _report(self, *, to_the_end: bool = False) -> None:
         for rank, line in self._follower.lines(to_the_end=to_the_end):

@@ -2,6 +2,7 @@
 
 import os
 import tempfile
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,6 +28,7 @@ class Work:
     interruption: Interruption
     account: Account
     deadline: Deadline
+    afterwards: ExitStack  # what is left to do once it's said how the launch ended
     node: Node | None = None  # None: one machine
 
     @property

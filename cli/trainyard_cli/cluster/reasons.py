@@ -30,7 +30,7 @@ NEXT_STEPS: dict[str, str] = {
     "NodeShutdown": "nothing: the pod is made anew on another node",
     "Terminated": "nothing: the pod is made anew; it was told to stop by something else than this operator",
     "Killed": "see whether memory ran out (kubectl describe node), and what the program did last: {logs}",
-    "PeerLost": "nothing: the ranks wait for the lost peer, and go on together",
+    "PeerLost": "nothing while it restarts; if it has failed, see to the network between its nodes, then {again}",
     "PodDeleted": "nothing: the pod is made anew, and the job goes on from its newest checkpoint",
     "Suspending": "wait: the nodes write a checkpoint and stop",
     "Suspended": "go on with: {resume}",

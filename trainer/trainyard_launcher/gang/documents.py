@@ -16,6 +16,7 @@ class Word(Model):
     uid: str = Field(description="The job's.")
     node: Count = Field(description="Its number.")
     launcher: str = Field(description="Made up by its launcher when it started: a replaced node has another.")
+    restarts: Count = Field(0, description="Restarts after faults of the program when its pod was made.")
     running: Count = Field(0, description="Attempt whose ranks run here; 0: none.")
     ended: Count = Field(0, description="Last attempt that ended here; 0: none.")
     outcome: Outcome = Field("", description="How: done, stopped behind a checkpoint, lost a peer, or failed.")

@@ -71,6 +71,8 @@ class Gang:
             if before and before.word.launcher != word.launcher:
                 self._replaced.add(before.word.launcher)
             self._heard[word.node] = _Heard(word, time.monotonic())
+            if word.restarts > self._order.restarts:
+                self._order = self._order.model_copy(update={"restarts": word.restarts})
             attempt = self._attempt
             if not attempt.open or attempt.members.get(word.node) != word.launcher:
                 return self._order
@@ -89,6 +91,12 @@ class Gang:
         known = {"stage": stage, "restarts": restarts, "waiting": waiting}
         with self._lock:
             self._order = self._order.model_copy(update={k: v for k, v in known.items() if v is not None})
+
+    @property
+    def restarts(self) -> int:
+        """Restarts after faults of the program so far: those that were told, or counted when a node's pod was made."""
+        with self._lock:
+            return self._order.restarts
 
     def finish(self) -> None:
         """Nothing is left for the others to do."""
@@ -136,8 +144,9 @@ class Gang:
             if Wish.NOW in wishes:
                 self._gone = True
                 return Wish.NOW
-            if Wish.SOON in wishes:
-                return Wish.SOON
+            for wish in (Wish.SOON, Wish.GOING):
+                if wish in wishes:
+                    return wish
             newcomer = any(node not in self._attempt.members for node in self._there())
             return Wish.SAVE if newcomer or Wish.SAVE in wishes else Wish.NOTHING
 
@@ -180,7 +189,9 @@ class Gang:
         outcome = self._outcome(node)
         if outcome in ("failed", "lost"):
             return Wish.SOON
-        return Wish.SAVE if outcome == "stopped" else Wish.NOTHING
+        if outcome == "stopped":
+            return Wish.GOING if heard.word.leaving else Wish.SAVE
+        return Wish.NOTHING
 
     def _outcome(self, node: int) -> str:
         word = self._heard[node].word

@@ -28,9 +28,11 @@ class Link:
     resolved holds nobody up.
     """
 
-    def __init__(self, host: str, port: int, uid: str, node: int, *, nodes: int, lost_seconds: float) -> None:
+    def __init__(
+        self, host: str, port: int, uid: str, node: int, *, nodes: int, lost_seconds: float, restarts: int = 0
+    ) -> None:
         self._host, self._port = host, port
-        self._word = Word(uid=uid, node=node, launcher=secrets.token_hex(8))
+        self._word = Word(uid=uid, node=node, launcher=secrets.token_hex(8), restarts=restarts)
         self._pause = poll_seconds(nodes)
         self._lost_seconds = lost_seconds
         self._began = self._answered = time.monotonic()

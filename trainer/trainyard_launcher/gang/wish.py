@@ -8,7 +8,8 @@ class Wish(Enum):
     """Ordered by haste."""
 
     NOTHING = "nothing"
-    SAVE = "save"  # a checkpoint, then the end: nodes come or go
+    SAVE = "save"  # a checkpoint, however long it takes, then the end: nodes come or go
+    GOING = "going"  # the same, but a node has gone, and the grace period is all there is
     SOON = "soon"  # the end: it can't go on, but ranks may have something to say first
     NOW = "now"  # the end: somebody is gone without a word
 

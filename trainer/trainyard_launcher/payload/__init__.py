@@ -5,5 +5,7 @@ An init container of the image `payload` copies them to a folder that both conta
 
     FOLDER/launch.py        picks what is for its Python, and becomes the launcher
     FOLDER/code/            our packages, and sitecustomize.py: on PYTHONPATH, so before what the image has
-    FOLDER/cp311 ... cp314/ what they need, one folder per version of Python: after what the image has
+    FOLDER/cp311 ... cp314/ what they need, one folder per version of Python: after what the image has, but before it in
+                            the launcher's own process, where nothing of the user's runs
+    FOLDER/newer/           typing_extensions, for images whose own is too old for pydantic
 """

@@ -37,6 +37,9 @@ def copy_payload(source: Path, target: Path) -> None:
 
     for folder in sorted(source.glob("cp3*")):
         shutil.copytree(folder, target / folder.name, copy_function=copy, dirs_exist_ok=True)
+    (target / "newer").mkdir(exist_ok=True)
+    for module in source.glob("cp3*/typing_extensions.py"):  # the same for every version of Python
+        shutil.copyfile(module, target / "newer" / module.name)
     shutil.copyfile(_HERE / "site" / "sitecustomize.py", code / "sitecustomize.py")
     shutil.copyfile(_HERE / "launch.py", target / "launch.py")  # last: what is there, is there as a whole
 

@@ -11,6 +11,7 @@ from safetensors.torch import load
 from trainyard_api.canonical import canonical_json
 from trainyard_api.documents import Plan, ResolvedJob
 from trainyard_api.errors import TrainyardError
+from trainyard_launcher.attempts import still_ours
 from trainyard_storage import NotFound, Store, digest, open_store
 from trainyard_trainer.data.committed import read_committed
 from trainyard_trainer.export.files import Model, Source, build_model
@@ -44,6 +45,7 @@ def publish(job: ResolvedJob, run: Store, say: Callable[[str], None]) -> None:
     model = build_model(source, signature_of(source.plan, job.name, version), say)
     folder = run.child(f"model/{version}")
     found = write_version(folder, model.files)
+    still_ours(run)
     run.put_json(MARKER, _marker(model, folder, source.evaluation, found))
     say(f"published: {folder.uri}")
 

@@ -13,6 +13,7 @@ from trainyard_api.canonical import canonical_json
 from trainyard_api.documents import DatasetManifest, ResolvedJob
 from trainyard_api.errors import ExitCode, TrainyardError
 from trainyard_api.recipe import ImageShape
+from trainyard_launcher.attempts import still_ours
 from trainyard_launcher.runtime import SCRATCH
 from trainyard_storage import NotFound, Store, digest, open_store
 from trainyard_storage.source import list_source
@@ -120,6 +121,7 @@ def _commit(prepared: Prepared, output: Path, run: Store, say: Callable[[str], N
     for name, data in documents.items():
         target.put(name, data)
     target.put_json("manifest.json", manifest.model_dump(mode="json"))
+    still_ours(run)
     run.put_json(MARKER, {"hash": manifest.hash, "documents": {name: digest(data) for name, data in documents.items()}})
     rows = ", ".join(f"{sum(shard.rows for shard in shards)} {name}" for name, shards in manifest.splits.items())
     say(f"prepared: {rows}")

@@ -15,6 +15,7 @@ import torch.distributed as dist
 from trainyard_api.documents import ResolvedJob
 from trainyard_api.errors import TrainyardError
 from trainyard_api.job import Checkpoint, Storage
+from trainyard_launcher.attempts import still_ours
 from trainyard_launcher.runtime import Heartbeat, StopRequest, runtime_from_environment
 from trainyard_storage import Store, open_store
 from trainyard_trainer.data import Decode, SplitReader
@@ -159,6 +160,7 @@ class Job:
         name = self._resolved.name if self._resolved else Path(sys.argv[0]).stem or "model"
         wanted = formats or ("safetensors", "torch", "onnx")
         published = export_network(network, {"input": example}, self.run.child("model"), name, wanted)
+        still_ours(self.run)
         self.run.put_json("PUBLISHED.json", {**published, "metrics": {}})
         return str(published["uri"])
 

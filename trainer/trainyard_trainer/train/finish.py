@@ -6,6 +6,7 @@ import torch
 from safetensors.torch import save
 
 from trainyard_api.documents import ResolvedJob
+from trainyard_launcher.attempts import still_ours
 from trainyard_storage import Store, digest
 from trainyard_trainer.data import SplitReader
 from trainyard_trainer.evaluate import overfitting
@@ -31,6 +32,7 @@ def finish(job: ResolvedJob, run: Store, trainer: Trainer, reader: SplitReader, 
     trainer.heart.rest()  # the last step is done: what is left are uploads
     if state.ranks.rank != 0:
         return
+    still_ours(run)
     run.put_json(EVALUATION, {"split": split, **result, "overfitting": overfitting(at.history)})
     weights = save(weights_of(state.network))
     run.put(WEIGHTS, weights)
