@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from support.launched import wait_until
 from trainyard_api.documents import Fault, NodeReport, ResolvedJob
 from trainyard_api.errors import ExitCode, TrainyardError
-from trainyard_launcher.account import report_text
+from trainyard_launcher.account import report_text, short_fault
 from trainyard_launcher.attempts import begin_attempt, only_one
 from trainyard_launcher.faults import diagnose, exit_code, retry_may_help
 from trainyard_launcher.hang import HangWatch
@@ -71,6 +71,7 @@ def test_a_termination_message_fits_and_can_be_read(fault: Fault) -> None:
     said = NodeReport.model_validate_json(text).fault
     assert said is not None
     assert said.cause == fault.cause
+    assert len(short_fault(fault).model_dump_json().encode()) <= 4096
 
 
 def test_attempts_are_numbered_once_each(tmp_path: Path) -> None:

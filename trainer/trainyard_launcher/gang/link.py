@@ -10,6 +10,7 @@ from types import TracebackType
 from pydantic import ValidationError
 
 from trainyard_api.documents import Fault
+from trainyard_launcher.account import short_fault
 from trainyard_launcher.gang.documents import Order, Outcome, Word
 from trainyard_launcher.gang.wish import Wish
 
@@ -63,10 +64,8 @@ class Link:
 
     def end(self, attempt: int, outcome: Outcome, fault: Fault | None) -> None:
         """Say that they have ended, and how."""
-        trimmed = fault and fault.model_copy(update={"last_lines": fault.last_lines[-3:]})
-        self._word = self._word.model_copy(
-            update={"running": 0, "ended": attempt, "outcome": outcome, "fault": trimmed}
-        )
+        short = fault and short_fault(fault)  # a word that is too long isn't heard, nor is any after it
+        self._word = self._word.model_copy(update={"running": 0, "ended": attempt, "outcome": outcome, "fault": short})
 
     def peers(self, attempt: int) -> "_Node0":
         """Node 0, as the ranks of `attempt` have it for a peer."""
@@ -84,7 +83,7 @@ class Link:
             response = connection.getresponse()
             body = response.read(64 * 1024)
             if response.status != 200:
-                self.trouble = "is of another job"
+                self.trouble = "is of another job" if response.status == 400 else f"answers with {response.status}"
                 return
             self.order = Order.model_validate_json(body)
         except socket.gaierror:
