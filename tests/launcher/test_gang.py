@@ -20,11 +20,11 @@ FAULT = Fault(cause="UserError", message="ValueError: no", rank=1)
 
 def gang(fewest: int, most: int, usual: int | None = None, **limits: float) -> Gang:
     seconds = {"lost_seconds": math.inf, "shrink_seconds": math.inf, **limits}
-    return Gang("uid", "file:///run", fewest=fewest, most=most, usual=usual or most, **seconds)
+    return Gang("uid", "file:///run", "leader", fewest=fewest, most=most, usual=usual or most, **seconds)
 
 
 def word(node: int, **said: Any) -> Word:
-    return Word(uid="uid", node=node, **{"launcher": f"launcher-{node}", **said})
+    return Word(uid="uid", node=node, **{"launcher": f"launcher-{node}", "leader": "leader", **said})
 
 
 def begun(count: int, **bounds: Any) -> Gang:
@@ -73,6 +73,7 @@ def test_nothing_begins_while_somebody_still_runs_the_last_attempt() -> None:
         ({"ended": 7, "outcome": "done"}, Wish.NOTHING),
         ({"ended": 6, "outcome": "failed"}, Wish.NOTHING),
         ({"ended": 7, "outcome": "failed"}, Wish.SOON),
+        ({"ended": 7, "outcome": "failed", "leader": "one before"}, Wish.NOTHING),
         ({"ended": 7, "outcome": "lost"}, Wish.SOON),
         ({"ended": 7, "outcome": "stopped"}, Wish.SAVE),
         ({"launcher": "another"}, Wish.NOW),

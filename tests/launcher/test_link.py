@@ -6,6 +6,7 @@ from contextlib import contextmanager
 
 from support.launched import wait_until
 from trainyard_api.documents import Fault
+from trainyard_launcher.gang.documents import Order
 from trainyard_launcher.gang.gang import Gang
 from trainyard_launcher.gang.link import Link
 from trainyard_launcher.gang.service import serve_gang
@@ -13,7 +14,9 @@ from trainyard_launcher.lead import free_port
 
 
 def two_nodes() -> Gang:
-    return Gang("uid", "file:///run", fewest=2, most=2, usual=2, lost_seconds=math.inf, shrink_seconds=math.inf)
+    return Gang(
+        "uid", "file:///run", "leader", fewest=2, most=2, usual=2, lost_seconds=math.inf, shrink_seconds=math.inf
+    )
 
 
 @contextmanager
@@ -36,7 +39,7 @@ def test_a_fault_of_any_length_is_heard() -> None:
     with linked(gang) as link:
         wait_until(lambda: not gang.waits_for(), "node 1 is heard")
         gang.begin(7, "10.0.0.1", 4711)
-        link.end(7, "failed", long)
+        link.end(Order(attempt=7, leader="leader"), "failed", long)
         heard = wait_until(lambda: gang.blame().fault, "why node 1 failed is heard")
         assert heard.message == long.message
         assert heard.exception.startswith("xxx")

@@ -18,6 +18,7 @@ class Word(Model):
     launcher: str = Field(description="Made up by its launcher when it started: a replaced node has another.")
     running: Count = Field(0, description="Attempt whose ranks run here; 0: none.")
     ended: Count = Field(0, description="Last attempt that ended here; 0: none.")
+    leader: str = Field("", description="Launcher of the node 0 that had begun it.")
     outcome: Outcome = Field("", description="How: done, stopped behind a checkpoint, lost a peer, or failed.")
     fault: Fault | None = Field(None, description="Why it failed.")
     leaving: bool = Field(False, description="Whether this launcher is about to end.")
@@ -26,7 +27,8 @@ class Word(Model):
 class Order(Model):
     """What node 0 answers."""
 
-    attempt: Count = Field(0, description="Attempt that is to run; 0: none now.")
+    leader: str = Field("", description="Made up by node 0's launcher when it started.")
+    attempt: Count = Field(0, description="Attempt that is to run; 0: none now. Its leader gives no number twice.")
     stage: str = Field("", description="Stage that node 0 is in.")
     rank: Count = Field(0, description="Place of this node in the attempt.")
     nodes: Count = Field(0, description="Nodes of the attempt.")

@@ -41,14 +41,25 @@ class Gang:
     """The nodes of a job. Safe to use from any thread: words come in those of the server."""
 
     def __init__(
-        self, uid: str, run: str, *, fewest: int, most: int, usual: int, lost_seconds: float, shrink_seconds: float
+        self,
+        uid: str,
+        run: str,
+        launcher: str,
+        *,
+        fewest: int,
+        most: int,
+        usual: int,
+        lost_seconds: float,
+        shrink_seconds: float,
     ) -> None:
         """`fewest` to `most` nodes train together: `usual` of them at first, then as many as did last.
+
+        `launcher`, made up, tells this node 0 from one before it: what was said of that one's attempts isn't of ours.
 
         Those that are missing are waited for, `shrink_seconds` long if fewer will do; one that said that it leaves
         isn't. A node from which nothing was heard for `lost_seconds` is gone.
         """
-        self._uid, self._run = uid, run
+        self._uid, self._launcher = uid, launcher
         self._fewest, self._most, self._usual = fewest, most, usual
         self._lost_seconds, self._shrink_seconds = lost_seconds, shrink_seconds
         self._lock = threading.Lock()
@@ -58,7 +69,7 @@ class Gang:
         self._gone = False
         self._changed = time.monotonic()
         self._present: set[int] = set()
-        self._order = Order(run=run)
+        self._order = Order(run=run, leader=launcher)
 
     def answer(self, word: Word) -> Order:
         """Take in what a node says. Raises NotOurs."""
@@ -184,7 +195,8 @@ class Gang:
 
     def _outcome(self, node: int) -> str:
         word = self._heard[node].word
-        ours = word.ended == self._attempt.number and self._said(node, self._attempt.members[node])
+        ended = word.leader == self._launcher and word.ended == self._attempt.number
+        ours = ended and self._said(node, self._attempt.members[node])
         return word.outcome if ours else ""
 
     def _there(self) -> dict[int, _Heard]:

@@ -58,18 +58,19 @@ class Link:
         """Since the last answer, or since the first question."""
         return time.monotonic() - self._answered
 
-    def begin(self, attempt: int) -> None:
-        """Say that ranks run here."""
-        self._word = self._word.model_copy(update={"running": attempt})
+    def begin(self, order: Order) -> None:
+        """Say that ranks run here, as node 0 has ordered."""
+        self._word = self._word.model_copy(update={"running": order.attempt})
 
-    def end(self, attempt: int, outcome: Outcome, fault: Fault | None) -> None:
+    def end(self, order: Order, outcome: Outcome, fault: Fault | None) -> None:
         """Say that they have ended, and how."""
         short = fault and short_fault(fault)  # a word that is too long isn't heard, nor is any after it
-        self._word = self._word.model_copy(update={"running": 0, "ended": attempt, "outcome": outcome, "fault": short})
+        ended = {"ended": order.attempt, "leader": order.leader, "outcome": outcome, "fault": short}
+        self._word = self._word.model_copy(update={"running": 0, **ended})
 
-    def peers(self, attempt: int) -> "_Node0":
-        """Node 0, as the ranks of `attempt` have it for a peer."""
-        return _Node0(self, attempt, self._lost_seconds)
+    def peers(self, order: Order) -> "_Node0":
+        """Node 0, as the ranks of the attempt that it has ordered have it for a peer."""
+        return _Node0(self, order, self._lost_seconds)
 
     def _ask_on(self) -> None:
         while not self._ended.is_set():
@@ -97,11 +98,13 @@ class Link:
 
 
 class _Node0:
-    def __init__(self, link: Link, attempt: int, lost_seconds: float) -> None:
-        self._link, self._attempt, self._lost_seconds = link, attempt, lost_seconds
+    def __init__(self, link: Link, order: Order, lost_seconds: float) -> None:
+        self._link, self._order, self._lost_seconds = link, order, lost_seconds
 
     def wish(self) -> Wish:
         """The end, if node 0 is silent or has other plans."""
         if self._link.silent_seconds > self._lost_seconds:
             return Wish.NOW
-        return Wish.NOTHING if self._link.order.attempt == self._attempt else Wish.SOON
+        now = self._link.order
+        same = (now.leader, now.attempt) == (self._order.leader, self._order.attempt)
+        return Wish.NOTHING if same else Wish.SOON
