@@ -32,10 +32,18 @@ def begun(count: int, **bounds: Any) -> Gang:
     one = gang(**{"fewest": count, "most": count, **bounds})
     for node in range(1, count):
         one.answer(word(node))
-    one.begin(7, "10.0.0.1", 4711)
+    assert begins(one, 7) == count
     for node in range(1, count):
         one.answer(word(node, running=7))
     return one
+
+
+def begins(one: Gang, number: int) -> int:
+    """Nodes with which attempt `number` begins."""
+    place = one.begin(number, "10.0.0.1", 4711)
+    assert place is not None
+    assert place.rank == 0
+    return place.nodes
 
 
 def test_it_begins_when_all_are_there_and_ranks_go_by_number() -> None:
@@ -45,8 +53,7 @@ def test_it_begins_when_all_are_there_and_ranks_go_by_number() -> None:
     assert one.waits_for() == "node 1 of 3"
     one.answer(word(1))
     assert one.waits_for() == ""
-    place = one.begin(7, "10.0.0.1", 4711)
-    assert (place.rank, place.nodes) == (0, 3)
+    assert begins(one, 7) == 3
     orders = [one.answer(word(node)) for node in (1, 2)]
     assert [(order.attempt, order.rank, order.nodes, order.port) for order in orders] == [
         (7, 1, 3, 4711),
@@ -64,6 +71,17 @@ def test_nothing_begins_while_somebody_still_runs_the_last_attempt() -> None:
     assert one.waits_for() == one.busy() == "node 1 to end attempt 7"
     one.answer(word(1, ended=7, outcome="lost"))
     assert one.waits_for() == ""
+
+
+def test_nothing_begins_without_a_node_that_left_since_all_were_there() -> None:
+    one = gang(2, 2)
+    one.answer(word(1))
+    assert one.waits_for() == ""
+    one.answer(word(1, leaving=True))
+    assert one.begin(7, "10.0.0.1", 4711) is None
+    assert one.waits_for() == "node 1 of 2"
+    one.answer(word(1, launcher="another"))
+    assert begins(one, 8) == 2
 
 
 @pytest.mark.parametrize(
@@ -99,7 +117,7 @@ def test_a_replaced_node_is_told_so_and_its_successor_waits_for_the_next_attempt
     assert one.blame().moved
     one.end()
     assert one.waits_for() == ""
-    one.begin(8, "10.0.0.1", 4712)
+    assert begins(one, 8) == 2
     assert one.answer(word(1, launcher="another")).attempt == 8
 
 
@@ -120,18 +138,18 @@ def test_an_elastic_gang_takes_newcomers_in_and_does_not_wait_for_who_has_left()
     one.end()
     one.answer(word(1, ended=7, outcome="stopped"))
     assert one.waits_for() == ""
-    assert one.begin(8, "10.0.0.1", 4712).nodes == 3
+    assert begins(one, 8) == 3
     one.answer(word(1, ended=8, outcome="stopped", leaving=True))
     one.answer(word(2, ended=8, outcome="stopped"))
     assert one.waits_for() == ""
-    assert one.begin(9, "10.0.0.1", 4713).nodes == 2
+    assert begins(one, 9) == 2
 
 
 def test_an_elastic_gang_waits_for_the_lost_and_then_goes_on_without_them() -> None:
     patient, hasty = (gang(1, 2, shrink_seconds=seconds) for seconds in (math.inf, -1.0))
     assert patient.waits_for() == "node 1 of 2"
     assert hasty.waits_for() == ""
-    assert hasty.begin(1, "10.0.0.1", 4711).nodes == 1
+    assert begins(hasty, 1) == 1
 
 
 @pytest.mark.parametrize("said", [{"node": 0}, {"node": 2}, {"node": 1, "uid": "of another job"}])

@@ -17,6 +17,7 @@ from trainyard_launcher.runtime import clear, read_faults, write_atomically
 from trainyard_launcher.stages import FINISHED, REPORT, Stage
 from trainyard_launcher.supervise import TICK
 from trainyard_launcher.times import timed
+from trainyard_launcher.torchrun import Place
 from trainyard_launcher.work import Outcome, Work
 
 
@@ -84,17 +85,24 @@ class Lead:
 
     def _together(self, gang: Gang, stage: Stage) -> Fault | None:
         """One attempt of the gang, once enough nodes are there."""
-        if not self._wait_for(gang.waits_for):
+        if not (begun := self._begin(gang)):
             return None
-        work = self._work
-        self._attempt = begin_attempt(work.store, self._attempt)
-        address = work.node.address or work.node.host if work.node else ""
-        place = gang.begin(self._attempt, address, free_port())
-        work.account.notice(f"Attempt {self._attempt} begins; nodes: {place.nodes}.")
-        ended = self._attempts.run(stage, self._attempt, place, gang)
+        number, place = begun
+        self._work.account.notice(f"Attempt {number} begins; nodes: {place.nodes}.")
+        ended = self._attempts.run(stage, number, place, gang)
         fault = ended.fault or self._others_end(gang, stage)
         gang.end()
-        return fault or self._conclude(stage, self._attempt, ended.heartbeats)
+        return fault or self._conclude(stage, number, ended.heartbeats)
+
+    def _begin(self, gang: Gang) -> tuple[int, Place] | None:
+        """The next attempt's number, and this node's place in it; None if this launcher is told to stop."""
+        node = self._work.node
+        address = node.address or node.host if node else ""
+        while self._wait_for(gang.waits_for):
+            number = self._attempt = begin_attempt(self._work.store, self._attempt)
+            if place := gang.begin(number, address, free_port()):  # storage took a while, in which nodes may have left
+                return number, place
+        return None
 
     def _others_end(self, gang: Gang, stage: Stage) -> Fault | None:
         """Wait for the other nodes' ranks, where no marker says that the stage is done."""

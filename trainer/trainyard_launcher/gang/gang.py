@@ -109,26 +109,18 @@ class Gang:
     def waits_for(self) -> str:
         """What is in the way of an attempt, in plain words; empty: nothing."""
         with self._lock:
-            present = self._there()
-            if present.keys() != self._present:
-                self._present, self._changed = set(present), time.monotonic()
-            if busy := self._busy():
-                return busy
-            count, wanted = 1 + len(present), self._wanted()
-            waited = time.monotonic() - self._changed > self._shrink_seconds
-            if count >= wanted or (count >= self._fewest and waited):
-                return ""
-            missing = [node for node in range(1, self._most) if node not in present]
-            return f"node {_listed(missing[: wanted - count])} of {wanted}"
+            return self._waits_for()
 
     def busy(self) -> str:
         """Which nodes still run an attempt, in plain words; empty: none."""
         with self._lock:
             return self._busy()
 
-    def begin(self, number: int, address: str, port: int) -> Place:
-        """Begin an attempt with whoever is there; node 0's place in it."""
+    def begin(self, number: int, address: str, port: int) -> Place | None:
+        """Begin an attempt with whoever is there; node 0's place in it. None if there's something to wait for again."""
         with self._lock:
+            if self._waits_for():
+                return None
             members = {node: heard.word.launcher for node, heard in self._there().items()}
             self._attempt = _Attempt(number, members, address, port)
             self._gone = False
@@ -166,6 +158,19 @@ class Gang:
             there = self._there()
             now = {node: heard.word.launcher for node, heard in there.items()}
             return Blame(next((fault for fault in faults if fault), None), self._gone or now != self._attempt.members)
+
+    def _waits_for(self) -> str:
+        present = self._there()
+        if present.keys() != self._present:
+            self._present, self._changed = set(present), time.monotonic()
+        if busy := self._busy():
+            return busy
+        count, wanted = 1 + len(present), self._wanted()
+        waited = time.monotonic() - self._changed > self._shrink_seconds
+        if count >= wanted or (count >= self._fewest and waited):
+            return ""
+        missing = [node for node in range(1, self._most) if node not in present]
+        return f"node {_listed(missing[: wanted - count])} of {wanted}"
 
     def _wanted(self) -> int:
         """Nodes with which an attempt begins at once."""
