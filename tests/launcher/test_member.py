@@ -30,7 +30,7 @@ class Ordered(Link):
         self.trouble = ""
 
     @property
-    def order(self) -> Order:  # type: ignore[override]
+    def order(self) -> Order:
         return next(self._said)
 
     @order.setter

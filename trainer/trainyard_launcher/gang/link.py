@@ -17,6 +17,7 @@ from trainyard_launcher.gang.wish import Wish
 POLL_SECONDS = 0.2
 _WORDS_A_SECOND = 400  # that node 0 hears without noticing
 _TIMEOUT = 3.0
+_LOOK_UP_SECONDS = 2.0  # how often the name is looked up: a replaced node 0 has another address
 
 
 def poll_seconds(nodes: int) -> float:
@@ -25,8 +26,9 @@ def poll_seconds(nodes: int) -> float:
 
 
 class Link:
-    """Node 0 as this node sees it. Enter it to begin asking; a thread of its own does, so a name that can't be
-    resolved holds nobody up.
+    """Node 0 as this node sees it. Enter it to begin asking.
+
+    A thread asks, and another one looks up the name: while no name server answers, node 0 is where it was.
     """
 
     def __init__(self, host: str, port: int, uid: str, node: int, *, nodes: int, lost_seconds: float) -> None:
@@ -34,14 +36,16 @@ class Link:
         self._word = Word(uid=uid, node=node, launcher=secrets.token_hex(8))
         self._pause = poll_seconds(nodes)
         self._lost_seconds = lost_seconds
-        self._began = self._answered = time.monotonic()
-        self._heard = threading.Event()
+        self._answered = time.monotonic()
+        self._addresses: list[str] = []  # of node 0, the one that answered last first
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._ask_on, name="node 0", daemon=True)
+        self._names = threading.Thread(target=self._look_up, name="name of node 0", daemon=True)
         self.order = Order()
         self.trouble = "doesn't answer yet"  # why the last question had no answer; empty: it had
 
     def __enter__(self) -> "Link":
+        self._names.start()
         self._thread.start()
         return self
 
@@ -72,13 +76,33 @@ class Link:
         """Node 0, as the ranks of the attempt that it has ordered have it for a peer."""
         return _Node0(self, order, self._lost_seconds)
 
+    def _look_up(self) -> None:
+        while True:
+            try:
+                found = socket.getaddrinfo(self._host, self._port, type=socket.SOCK_STREAM)
+            except OSError:
+                if not self._addresses:
+                    self.trouble = "has a name that doesn't resolve yet"
+            else:
+                last = self._addresses[:1]
+                self._addresses = sorted({str(place[4][0]) for place in found}, key=lambda each: each not in last)
+            if self._ended.wait(_LOOK_UP_SECONDS):
+                return
+
     def _ask_on(self) -> None:
         while not self._ended.is_set():
             self._ask()
             self._ended.wait(self._pause)
 
     def _ask(self) -> None:
-        connection = http.client.HTTPConnection(self._host, self._port, timeout=_TIMEOUT)
+        for address in self._addresses:
+            self._ask_at(address)
+            if not self.trouble:
+                self._addresses = [address, *(other for other in self._addresses if other != address)]
+                return
+
+    def _ask_at(self, address: str) -> None:
+        connection = http.client.HTTPConnection(address, self._port, timeout=_TIMEOUT)
         try:
             connection.request("POST", "/", self._word.model_dump_json().encode())
             response = connection.getresponse()
@@ -87,8 +111,6 @@ class Link:
                 self.trouble = "is of another job" if response.status == 400 else f"answers with {response.status}"
                 return
             self.order = Order.model_validate_json(body)
-        except socket.gaierror:
-            self.trouble = "has a name that doesn't resolve yet"
         except (OSError, http.client.HTTPException, ValidationError):
             self.trouble = "doesn't answer yet"
         else:
