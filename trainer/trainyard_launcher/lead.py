@@ -10,6 +10,7 @@ from trainyard_launcher.attempt import Attempts
 from trainyard_launcher.attempts import begin_attempt
 from trainyard_launcher.faults import exit_code, retry_may_help
 from trainyard_launcher.gang.gang import Gang
+from trainyard_launcher.gang.muster import UNREACHED, Muster
 from trainyard_launcher.gang.wish import Wish
 from trainyard_launcher.machine import this_machine
 from trainyard_launcher.rank import PEER_LOST, TERMINATED
@@ -29,6 +30,7 @@ class Lead:
         self._gang = gang
         self._attempts = Attempts(work)
         self._attempt: int | None = None
+        self._unreached = 0  # attempts whose nodes didn't reach each other
         self._restarts = work.node.restarts if work.node else 0
 
     def run(self, stages: list[Stage]) -> Outcome:
@@ -89,8 +91,11 @@ class Lead:
             return None
         number, place = begun
         self._work.account.notice(f"Attempt {number} begins; nodes: {place.nodes}.")
-        ended = self._attempts.run(stage, number, place, gang)
-        fault = ended.fault or self._others_end(gang, stage)
+        where = f"{place.address}:{place.port}"
+        muster = Muster(gang, self._work.runtime, where, self._tell, 2.0**self._unreached)
+        ended = self._attempts.run(stage, number, place, muster)
+        self._unreached += muster.fault is not None
+        fault = muster.fault or ended.fault or self._others_end(gang, stage)
         gang.end()
         return fault or self._conclude(stage, number, ended.heartbeats)
 
@@ -120,11 +125,11 @@ class Lead:
         if not self._wait_for(gang.busy):
             return None
         blame = gang.blame()
-        if fault.cause not in (PEER_LOST, TERMINATED):
+        if fault.cause not in (PEER_LOST, TERMINATED, UNREACHED):
             return fault
         if blame.fault:
             return blame.fault
-        if blame.moved:
+        if blame.moved or fault.cause == UNREACHED:
             self._work.account.notice(f"{fault.message} It goes on from the last checkpoint.")
             return None
         return fault  # nobody came or went, and yet ranks lost each other
