@@ -152,6 +152,18 @@ def test_an_elastic_gang_waits_for_the_lost_and_then_goes_on_without_them() -> N
     assert begins(hasty, 1) == 1
 
 
+def test_everyone_knows_that_somebody_rests() -> None:
+    one = begun(3)
+    assert not one.rest(here=False)
+    one.answer(word(2, running=7, rests=True))
+    assert one.rest(here=False)
+    assert one.answer(word(1, running=7)).rests
+    assert not one.answer(word(2, running=7)).rests
+    assert one.rest(here=True)
+    assert one.answer(word(1, running=7)).rests
+    assert not one.rest(here=False)
+
+
 @pytest.mark.parametrize("said", [{"node": 0}, {"node": 2}, {"node": 1, "uid": "of another job"}])
 def test_strangers_are_not_heard(said: dict[str, Any]) -> None:
     with pytest.raises(NotOurs):

@@ -75,6 +75,19 @@ def test_a_fault_of_any_length_is_heard() -> None:
     assert link.trouble == ""
 
 
+def test_rest_is_told_both_ways() -> None:
+    gang, port = two_nodes(), free_port()
+    with answering(gang, "127.0.0.1", port), link_to("127.0.0.1", port) as link:
+        wait_until(lambda: not gang.waits_for(), "node 1 is heard")
+        gang.begin(7, "10.0.0.1", 4711)
+        peers = link.peers(wait_until(lambda: link.order.attempt and link.order, "the order comes"))
+        assert peers.rest(here=True)
+        wait_until(lambda: gang.rest(here=False), "node 0 knows that node 1 rests")
+        wait_until(lambda: not peers.rest(here=False), "nobody rests any more")
+        gang.rest(here=True)
+        wait_until(lambda: peers.rest(here=False), "node 1 knows that node 0 rests")
+
+
 def test_a_name_server_that_is_down_silences_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
     gang, names, port = two_nodes(), Names(monkeypatch), free_port()
     with answering(gang, "127.0.0.1", port), link_to("node-0", port) as link:

@@ -21,6 +21,7 @@ class Word(Model):
     leader: str = Field("", description="Launcher of the node 0 that had begun it.")
     outcome: Outcome = Field("", description="How: done, stopped behind a checkpoint, lost a peer, or failed.")
     fault: Fault | None = Field(None, description="Why it failed.")
+    rests: bool = Field(False, description="Whether a rank here does something long: no step is to be expected of any.")
     leaving: bool = Field(False, description="Whether this launcher is about to end.")
 
 
@@ -36,6 +37,7 @@ class Order(Model):
     port: Count = Field(0, description="Its port.")
     run: str = Field("", description="URI of the run's folder.")
     restarts: Count = Field(0, description="Restarts so far after faults of the program.")
+    rests: bool = Field(False, description="Whether a rank of any node rests.")
     waiting: str = Field("", description="What node 0 waits for.")
     done: bool = Field(False, description="Whether nothing is left for this node to do.")
     replaced: bool = Field(False, description="Whether another launcher has taken this node's place.")

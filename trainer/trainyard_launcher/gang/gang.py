@@ -66,7 +66,7 @@ class Gang:
         self._heard: dict[int, _Heard] = {}
         self._replaced: set[str] = set()
         self._attempt = _Attempt(0, {}, "", 0, open=False)
-        self._gone = False
+        self._gone = self._rests = False
         self._changed = time.monotonic()
         self._present: set[int] = set()
         self._order = Order(run=run, leader=launcher)
@@ -92,6 +92,7 @@ class Gang:
                     "nodes": 1 + len(attempt.members),
                     "address": attempt.address,
                     "port": attempt.port,
+                    "rests": self._anyone_rests(),
                 }
             )
 
@@ -123,7 +124,7 @@ class Gang:
                 return None
             members = {node: heard.word.launcher for node, heard in self._there().items()}
             self._attempt = _Attempt(number, members, address, port)
-            self._gone = False
+            self._gone = self._rests = False
             self._usual = 1 + len(members)
             return Place(0, 1 + len(members), address, port)
 
@@ -143,6 +144,12 @@ class Gang:
                 return Wish.SOON
             newcomer = any(node not in self._attempt.members for node in self._there())
             return Wish.SAVE if newcomer or Wish.SAVE in wishes else Wish.NOTHING
+
+    def rest(self, *, here: bool) -> bool:
+        """Tell the others whether a rank of node 0 rests; whether one does anywhere."""
+        with self._lock:
+            self._rests = here
+            return self._anyone_rests()
 
     def unfinished(self) -> str:
         """Which nodes haven't come to the end of the attempt; empty: none."""
@@ -188,6 +195,9 @@ class Gang:
     def _busy(self) -> str:
         running = {node: heard.word.running for node, heard in sorted(self._there().items()) if heard.word.running}
         return f"node {_listed(list(running))} to end attempt {max(running.values())}" if running else ""
+
+    def _anyone_rests(self) -> bool:
+        return self._rests or any(self._heard[node].word.rests for node in self._attempt.members)
 
     def _wish_of(self, node: int) -> Wish:
         heard = self._heard[node]

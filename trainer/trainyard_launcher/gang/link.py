@@ -70,7 +70,12 @@ class Link:
         """Say that they have ended, and how."""
         short = fault and short_fault(fault)  # a word that is too long isn't heard, nor is any after it
         ended = {"ended": order.attempt, "leader": order.leader, "outcome": outcome, "fault": short}
-        self._word = self._word.model_copy(update={"running": 0, **ended})
+        self._word = self._word.model_copy(update={"running": 0, "rests": False, **ended})
+
+    def rest(self, *, here: bool) -> None:
+        """Say whether a rank rests here."""
+        if here != self._word.rests:
+            self._word = self._word.model_copy(update={"rests": here})
 
     def peers(self, order: Order) -> "_Node0":
         """Node 0, as the ranks of the attempt that it has ordered have it for a peer."""
@@ -130,3 +135,8 @@ class _Node0:
         now = self._link.order
         same = (now.leader, now.attempt) == (self._order.leader, self._order.attempt)
         return Wish.NOTHING if same else Wish.SOON
+
+    def rest(self, *, here: bool) -> bool:
+        """Tell node 0 whether a rank rests here; whether one does anywhere."""
+        self._link.rest(here=here)
+        return here or self._link.order.rests

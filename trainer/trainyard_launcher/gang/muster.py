@@ -36,6 +36,10 @@ class Muster:
             self._look()
         return Wish.NOW if self.fault else self._peers.wish()
 
+    def rest(self, *, here: bool) -> bool:
+        """As the peers say."""
+        return self._peers.rest(here=here)
+
     def _look(self) -> None:
         seconds = time.monotonic() - self._began
         self._over = has_begun(self._runtime)

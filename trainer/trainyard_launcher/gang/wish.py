@@ -19,6 +19,9 @@ class Peers(Protocol):
     def wish(self) -> Wish:
         """What they want now."""
 
+    def rest(self, *, here: bool) -> bool:
+        """Tell them whether a rank rests here; whether one does anywhere."""
+
 
 class NoPeers:
     """One node has none."""
@@ -26,3 +29,7 @@ class NoPeers:
     def wish(self) -> Wish:
         """Nothing."""
         return Wish.NOTHING
+
+    def rest(self, *, here: bool) -> bool:
+        """Only those here can."""
+        return here
