@@ -15,6 +15,7 @@ from trainyard_launcher.gang.gang import Gang
 from trainyard_launcher.gang.link import Link
 from trainyard_launcher.gang.service import serve_gang
 from trainyard_launcher.lead import free_port
+from trainyard_launcher.serving import SmallHandler, SmallServer
 
 
 def two_nodes(uid: str = "uid") -> Gang:
@@ -73,6 +74,18 @@ def test_a_fault_of_any_length_is_heard() -> None:
         assert heard.message == long.message
         assert heard.exception.startswith("xxx")
     assert link.trouble == ""
+
+
+def test_only_a_refusal_means_another_job() -> None:
+    class Ill(SmallHandler):
+        def do_POST(self) -> None:
+            self.answer(503)
+
+    port = free_port()
+    server = SmallServer("127.0.0.1", port, Ill)
+    with link_to("127.0.0.1", port) as link:
+        wait_until(lambda: link.trouble == "answers with 503", "node 0's trouble is told as it is")
+    server.close()
 
 
 def test_rest_is_told_both_ways() -> None:

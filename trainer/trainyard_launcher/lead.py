@@ -92,7 +92,7 @@ class Lead:
         number, place = begun
         self._work.account.notice(f"Attempt {number} begins; nodes: {place.nodes}.")
         where = f"{place.address}:{place.port}"
-        muster = Muster(gang, self._work.runtime, where, self._tell, 2.0**self._unreached)
+        muster = Muster(gang, self._work.runtime, where, self._tell, 2.0 ** min(self._unreached, 3))
         ended = self._attempts.run(stage, number, place, muster)
         self._unreached += muster.fault is not None
         fault = muster.fault or ended.fault or self._others_end(gang, stage)
