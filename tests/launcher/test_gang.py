@@ -20,11 +20,11 @@ FAULT = Fault(cause="UserError", message="ValueError: no", rank=1)
 
 def gang(fewest: int, most: int, usual: int | None = None, **limits: float) -> Gang:
     seconds = {"lost_seconds": math.inf, "shrink_seconds": math.inf, **limits}
-    return Gang("uid", "file:///run", fewest=fewest, most=most, usual=usual or most, **seconds)
+    return Gang("uid", "file:///run", "leader", fewest=fewest, most=most, usual=usual or most, **seconds)
 
 
 def word(node: int, **said: Any) -> Word:
-    return Word(uid="uid", node=node, **{"launcher": f"launcher-{node}", **said})
+    return Word(uid="uid", node=node, **{"launcher": f"launcher-{node}", "leader": "leader", **said})
 
 
 def begun(count: int, **bounds: Any) -> Gang:
@@ -32,10 +32,18 @@ def begun(count: int, **bounds: Any) -> Gang:
     one = gang(**{"fewest": count, "most": count, **bounds})
     for node in range(1, count):
         one.answer(word(node))
-    one.begin(7, "10.0.0.1", 4711)
+    assert begins(one, 7) == count
     for node in range(1, count):
         one.answer(word(node, running=7))
     return one
+
+
+def begins(one: Gang, number: int) -> int:
+    """Nodes with which attempt `number` begins."""
+    place = one.begin(number, "10.0.0.1", 4711)
+    assert place is not None
+    assert place.rank == 0
+    return place.nodes
 
 
 def test_it_begins_when_all_are_there_and_ranks_go_by_number() -> None:
@@ -45,8 +53,7 @@ def test_it_begins_when_all_are_there_and_ranks_go_by_number() -> None:
     assert one.waits_for() == "node 1 of 3"
     one.answer(word(1))
     assert one.waits_for() == ""
-    place = one.begin(7, "10.0.0.1", 4711)
-    assert (place.rank, place.nodes) == (0, 3)
+    assert begins(one, 7) == 3
     orders = [one.answer(word(node)) for node in (1, 2)]
     assert [(order.attempt, order.rank, order.nodes, order.port) for order in orders] == [
         (7, 1, 3, 4711),
@@ -66,6 +73,17 @@ def test_nothing_begins_while_somebody_still_runs_the_last_attempt() -> None:
     assert one.waits_for() == ""
 
 
+def test_nothing_begins_without_a_node_that_left_since_all_were_there() -> None:
+    one = gang(2, 2)
+    one.answer(word(1))
+    assert one.waits_for() == ""
+    one.answer(word(1, leaving=True))
+    assert one.begin(7, "10.0.0.1", 4711) is None
+    assert one.waits_for() == "node 1 of 2"
+    one.answer(word(1, launcher="another"))
+    assert begins(one, 8) == 2
+
+
 @pytest.mark.parametrize(
     ("said", "wish"),
     [
@@ -73,6 +91,7 @@ def test_nothing_begins_while_somebody_still_runs_the_last_attempt() -> None:
         ({"ended": 7, "outcome": "done"}, Wish.NOTHING),
         ({"ended": 6, "outcome": "failed"}, Wish.NOTHING),
         ({"ended": 7, "outcome": "failed"}, Wish.SOON),
+        ({"ended": 7, "outcome": "failed", "leader": "one before"}, Wish.NOTHING),
         ({"ended": 7, "outcome": "lost"}, Wish.SOON),
         ({"ended": 7, "outcome": "stopped"}, Wish.SAVE),
         ({"ended": 7, "outcome": "stopped", "leaving": True}, Wish.GOING),
@@ -99,7 +118,7 @@ def test_a_replaced_node_is_told_so_and_its_successor_waits_for_the_next_attempt
     assert one.blame().moved
     one.end()
     assert one.waits_for() == ""
-    one.begin(8, "10.0.0.1", 4712)
+    assert begins(one, 8) == 2
     assert one.answer(word(1, launcher="another")).attempt == 8
 
 
@@ -120,18 +139,30 @@ def test_an_elastic_gang_takes_newcomers_in_and_does_not_wait_for_who_has_left()
     one.end()
     one.answer(word(1, ended=7, outcome="stopped"))
     assert one.waits_for() == ""
-    assert one.begin(8, "10.0.0.1", 4712).nodes == 3
+    assert begins(one, 8) == 3
     one.answer(word(1, ended=8, outcome="stopped", leaving=True))
     one.answer(word(2, ended=8, outcome="stopped"))
     assert one.waits_for() == ""
-    assert one.begin(9, "10.0.0.1", 4713).nodes == 2
+    assert begins(one, 9) == 2
 
 
 def test_an_elastic_gang_waits_for_the_lost_and_then_goes_on_without_them() -> None:
     patient, hasty = (gang(1, 2, shrink_seconds=seconds) for seconds in (math.inf, -1.0))
     assert patient.waits_for() == "node 1 of 2"
     assert hasty.waits_for() == ""
-    assert hasty.begin(1, "10.0.0.1", 4711).nodes == 1
+    assert begins(hasty, 1) == 1
+
+
+def test_everyone_knows_that_somebody_rests() -> None:
+    one = begun(3)
+    assert not one.rest(here=False)
+    one.answer(word(2, running=7, rests=True))
+    assert one.rest(here=False)
+    assert one.answer(word(1, running=7)).rests
+    assert not one.answer(word(2, running=7)).rests
+    assert one.rest(here=True)
+    assert one.answer(word(1, running=7)).rests
+    assert not one.rest(here=False)
 
 
 def test_restarts_that_were_counted_before_a_node_was_made_count_for_all() -> None:

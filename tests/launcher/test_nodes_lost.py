@@ -127,3 +127,27 @@ def test_a_silent_node_stops_the_others_who_wait_for_it(tmp_path: Path) -> None:
         wait_until(lambda: "node 1 of 2" in started[0].reported().waiting, "node 0 waits for node 1")
         started[1].signal(signal.SIGCONT)
         to_the_end(nodes, *started)
+
+
+def test_nodes_that_cannot_reach_each_other_say_so_and_try_again(tmp_path: Path) -> None:
+    """To node 1 the port of the ranks' store is closed until the test opens it."""
+    (tmp_path / "network").mkdir()
+    (tmp_path / "network" / "sitecustomize.py").write_text(f"""
+import dataclasses, os, pathlib
+from trainyard_launcher import torchrun
+from trainyard_launcher.gang import muster
+muster.LATE_SECONDS, muster.MOST_SECONDS = 1.0, 20.0
+real = torchrun._in_place
+def in_place(place):
+    closed = place.rank == 1 and not pathlib.Path({str(tmp_path / "open")!r}).exists()
+    return real(dataclasses.replace(place, port=1) if closed else place)
+torchrun._in_place = in_place
+""")
+    with program_on(tmp_path, 2, recovery={"maxRestarts": 0}) as nodes:
+        started = [nodes.start(index, PYTHONPATH=str(tmp_path / "network")) for index in (0, 1)]
+        place = f"the nodes to reach each other at {nodes.address}:"
+        wait_until(lambda: place in started[0].reported().waiting, "node 0 says what it waits for")
+        (tmp_path / "open").touch()
+        to_the_end(nodes, *started)
+        assert f"The nodes can't reach each other at {nodes.address}:" in started[0].log()
+        assert nodes.attempts() >= 2

@@ -16,9 +16,10 @@ from hypothesis import strategies as st
 from support.launched import wait_until
 from trainyard_api.documents import Fault, NodeReport, ResolvedJob
 from trainyard_api.errors import ExitCode, TrainyardError
-from trainyard_launcher.account import report_text
+from trainyard_launcher.account import report_text, short_fault
 from trainyard_launcher.attempts import begin_attempt, only_one, still_ours
 from trainyard_launcher.faults import diagnose, exit_code, retry_may_help
+from trainyard_launcher.gang.wish import NoPeers
 from trainyard_launcher.hang import HangWatch
 from trainyard_launcher.identity import run_digest
 from trainyard_launcher.logs import upload_logs
@@ -74,6 +75,7 @@ def test_a_termination_message_fits_and_can_be_read(fault: Fault) -> None:
     said = NodeReport.model_validate_json(text).fault
     assert said is not None
     assert said.cause == fault.cause
+    assert len(short_fault(fault).model_dump_json().encode()) <= 4096
 
 
 def test_attempts_are_numbered_once_each(tmp_path: Path) -> None:
@@ -173,6 +175,27 @@ def test_only_silence_of_all_living_ranks_is_a_hang(tmp_path: Path) -> None:
     hearts[0].rest()
     assert watch.hung() is None
     assert HangWatch(tmp_path, "auto").limit() == 60
+
+
+class Elsewhere(NoPeers):
+    """Another node, of which one knows whether it rests."""
+
+    rests = True
+
+    def rest(self, *, here: bool) -> bool:
+        return here or self.rests
+
+
+def test_nobody_hangs_who_waits_for_a_rank_that_rests_on_another_node(tmp_path: Path) -> None:
+    elsewhere = Elsewhere()
+    watch, alone = HangWatch(tmp_path, 1, peers=elsewhere), HangWatch(tmp_path, 1)
+    write_pid(tmp_path, 0)
+    Heartbeat(tmp_path, 0).beat(7)
+    wait_until(alone.hung, "it has been silent for long")
+    assert watch.hung() is None
+    elsewhere.rests = False
+    assert watch.hung() is None, "the rank here had no time yet to go on"
+    assert "at step 7" in wait_until(watch.hung, "a hang is seen")
 
 
 def test_a_start_without_a_step_is_a_hang_where_steps_are_sure_to_come(tmp_path: Path) -> None:

@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from support.launched import wait_until
 from trainyard_api.documents import Fault, NodeReport
 from trainyard_api.errors import ExitCode
 from trainyard_api.status import CheckpointStatus, Progress
+from trainyard_launcher import serving
 from trainyard_launcher.account import Account
 from trainyard_launcher.lead import free_port
 from trainyard_launcher.node import Node, this_node
@@ -73,6 +75,30 @@ def test_a_crowd_is_turned_away_and_forgotten() -> None:
             crowd[-1].settimeout(30)
             assert crowd[-1].recv(1) == b""
         assert asked(here.report_port) == NodeReport()
+
+
+def test_a_crowd_that_stays_keeps_nobody_else_from_the_report() -> None:
+    here, account = node(), Account(Observer())
+    with reporting(account, here), ExitStack() as stack:
+        for _ in range(100):
+            theirs = socket.create_connection(("127.0.0.1", here.report_port), source_address=("127.0.0.2", 0))
+            stack.enter_context(theirs)
+        assert asked(here.report_port) == NodeReport()
+
+
+def test_a_client_that_never_comes_to_its_end_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(serving, "_SECONDS", 1.0)
+    here, account = node(), Account(Observer())
+    with reporting(account, here), socket.create_connection(("127.0.0.1", here.report_port)) as slow:
+
+        def refused() -> bool:
+            try:
+                slow.sendall(b"x")
+            except OSError:
+                return True
+            return False
+
+        wait_until(refused, "it is hung up on")
 
 
 def test_a_port_that_is_taken_means_no_report_and_no_harm() -> None:

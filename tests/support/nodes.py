@@ -142,8 +142,8 @@ class Nodes:
     @property
     def run_folder(self) -> Path:
         """The run's folder in storage."""
-        (found,) = (self.folder / "runs" / "default" / "job").iterdir()
-        return found
+        (found,) = (self.folder / "runs" / "default" / "job").glob("*/job.json")
+        return found.parent
 
     def attempts(self) -> int:
         """Attempts begun so far, the preparation's among them."""

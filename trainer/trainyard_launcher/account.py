@@ -135,5 +135,11 @@ def report_text(report: NodeReport, limit: int) -> str:
     return text.decode()
 
 
+def short_fault(fault: Fault) -> Fault:
+    """`fault`, cut like a termination message: no longer than that when it's told to another node."""
+    short = NodeReport.model_validate_json(report_text(NodeReport(fault=fault), TERMINATION_BYTES)).fault
+    return short or fault
+
+
 def _cut(text: str) -> str:
     return text[: len(text) * 3 // 4]

@@ -45,6 +45,7 @@ class Attempts:
             work.job.spec.recovery.hang_seconds,
             patience=2.0**self._hangs,
             start_seconds=START_SECONDS if stage.name == "train" else None,  # a program may well send no beats
+            peers=peers,
         )
         ending = Supervisor(
             self.start(stage, number, place),

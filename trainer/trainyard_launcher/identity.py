@@ -5,17 +5,38 @@ from typing import Any
 
 from trainyard_api.canonical import canonical_json
 from trainyard_api.documents import ResolvedJob
+from trainyard_launcher.node import Node
 from trainyard_storage import Store, digest, digest128, open_store
 from trainyard_storage.source import list_source
 
 
-def run_store(job: ResolvedJob) -> Store:
+def run_store(job: ResolvedJob, node: Node | None) -> Store:
     """The job's run folder: <storage.uri>/<namespace>/<name>/<12 hex digits of the run's digest>.
 
-    Raises TrainyardError if the data can't be listed.
+    On a cluster (`node`) it's the one that the first node 0 chose. Raises TrainyardError if the data can't be listed.
     """
     storage = job.spec.storage
-    return open_store(storage.uri or "trainyard-runs", storage).child(f"{job.namespace}/{job.name}/{run_digest(job)}")
+    runs = open_store(storage.uri or "trainyard-runs", storage).child(f"{job.namespace}/{job.name}")
+    return runs.child(_chosen_run(job, runs, node) if node else run_digest(job))
+
+
+def _chosen_run(job: ResolvedJob, runs: Store, node: Node) -> str:
+    """The run that this TrainingJob goes on with: node 0 writes it down under the job's uid, once.
+
+    What a TrainingJob is to do never changes, but files may come to its data while it trains, and a pod that is
+    replaced then must not begin from zero. The record's folder is named like a run's, so a job whose data lies around
+    the runs doesn't take it for data.
+    """
+    key = f"{digest128(job.uid.encode())[:12]}/run.json"
+    known = runs.get_json(key)
+    if known is None:
+        known = {"run": run_digest(job)}
+        if node.leads:
+            try:
+                runs.put_json(key, known, if_absent=True)
+            except FileExistsError:  # another node 0 was faster
+                known = runs.get_json(key) or known
+    return str(known["run"])
 
 
 def run_digest(job: ResolvedJob) -> str:

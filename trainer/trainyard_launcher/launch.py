@@ -1,6 +1,7 @@
 """From a resolved job to a finished run, or to one plain fault."""
 
 import math
+import secrets
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -43,7 +44,7 @@ def launch(job: ResolvedJob, observer: Observer | None = None, node: Node | None
 
 def _launch(job: ResolvedJob, account: Account, node: Node | None, afterwards: ExitStack) -> Outcome:
     seconds = PATIENCE_SECONDS if node else 0.0  # a pod's network may come a little later than the pod
-    store = patiently(lambda: run_store(job), account.waiting, seconds)
+    store = patiently(lambda: run_store(job, node), account.waiting, seconds)
     runtime = runtime_folder(store)
     account.follow(runtime)
     stages = stages_of(job)
@@ -105,6 +106,7 @@ def _gang(work: Work) -> Gang:
     return Gang(
         work.job.uid,
         work.store.uri,
+        secrets.token_hex(8),
         fewest=spec.elastic.min_nodes if spec.elastic else most,
         most=most,
         usual=spec.nodes,

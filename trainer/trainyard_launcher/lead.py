@@ -10,6 +10,7 @@ from trainyard_launcher.attempt import Attempts
 from trainyard_launcher.attempts import begin_attempt, still_ours
 from trainyard_launcher.faults import exit_code, retry_may_help
 from trainyard_launcher.gang.gang import Gang
+from trainyard_launcher.gang.muster import UNREACHED, Muster
 from trainyard_launcher.gang.wish import Wish
 from trainyard_launcher.machine import this_machine
 from trainyard_launcher.rank import PEER_LOST, TERMINATED
@@ -17,6 +18,7 @@ from trainyard_launcher.runtime import clear, read_faults, write_atomically
 from trainyard_launcher.stages import FINISHED, REPORT, Stage
 from trainyard_launcher.supervise import TICK
 from trainyard_launcher.times import timed
+from trainyard_launcher.torchrun import Place
 from trainyard_launcher.work import Outcome, Work
 
 
@@ -28,6 +30,7 @@ class Lead:
         self._gang = gang
         self._attempts = Attempts(work)
         self._attempt: int | None = None
+        self._unreached = 0  # attempts whose nodes didn't reach each other
         self._restarts = work.node.restarts if work.node else 0
 
     def run(self, stages: list[Stage]) -> Outcome:
@@ -85,17 +88,27 @@ class Lead:
 
     def _together(self, gang: Gang, stage: Stage) -> Fault | None:
         """One attempt of the gang, once enough nodes are there."""
-        if not self._wait_for(gang.waits_for):
+        if not (begun := self._begin(gang)):
             return None
-        work = self._work
-        self._attempt = begin_attempt(work.store, self._attempt)
-        address = work.node.address or work.node.host if work.node else ""
-        place = gang.begin(self._attempt, address, free_port())
-        work.account.notice(f"Attempt {self._attempt} begins; nodes: {place.nodes}.")
-        ended = self._attempts.run(stage, self._attempt, place, gang)
-        fault = ended.fault or self._others_end(gang, stage)
+        number, place = begun
+        self._work.account.notice(f"Attempt {number} begins; nodes: {place.nodes}.")
+        where = f"{place.address}:{place.port}"
+        muster = Muster(gang, self._work.runtime, where, self._tell, 2.0 ** min(self._unreached, 3))
+        ended = self._attempts.run(stage, number, place, muster)
+        self._unreached += muster.fault is not None
+        fault = muster.fault or ended.fault or self._others_end(gang, stage)
         gang.end()
-        return fault or self._conclude(stage, self._attempt, ended.heartbeats)
+        return fault or self._conclude(stage, number, ended.heartbeats)
+
+    def _begin(self, gang: Gang) -> tuple[int, Place] | None:
+        """The next attempt's number, and this node's place in it; None if this launcher is told to stop."""
+        node = self._work.node
+        address = node.address or node.host if node else ""
+        while self._wait_for(gang.waits_for):
+            number = self._attempt = begin_attempt(self._work.store, self._attempt)
+            if place := gang.begin(number, address, free_port()):  # storage took a while, in which nodes may have left
+                return number, place
+        return None
 
     def _others_end(self, gang: Gang, stage: Stage) -> Fault | None:
         """Wait for the other nodes' ranks, where no marker says that the stage is done."""
@@ -113,11 +126,11 @@ class Lead:
         if not self._wait_for(gang.busy):
             return None
         blame = gang.blame()
-        if fault.cause not in (PEER_LOST, TERMINATED):
+        if fault.cause not in (PEER_LOST, TERMINATED, UNREACHED):
             return fault
         if blame.fault:
             return blame.fault
-        if blame.moved:
+        if blame.moved or fault.cause == UNREACHED:
             self._work.account.notice(f"{fault.message} It goes on from the last checkpoint.")
             return None
         return fault  # nobody came or went, and yet ranks lost each other

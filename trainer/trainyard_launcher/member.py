@@ -30,7 +30,7 @@ class Member:
         self._work = work
         self._link = link
         self._attempts = Attempts(work)
-        self._last = 0
+        self._last = ("", 0)  # leader and attempt: a new node 0 may count anew
         self._looked = time.monotonic()
 
     def run(self, stage: Stage) -> Outcome:
@@ -47,7 +47,7 @@ class Member:
                 raise replaced(work.store.uri)
             if order.done or self._done_without(stage):
                 return self._outcome(ExitCode.OK)
-            if order.attempt <= self._last:
+            if not order.attempt or (order.leader, order.attempt) == self._last:
                 work.account.waiting(self._waits_for(order, stage))
                 time.sleep(TICK)
             elif fault := self._take_part(stage, order):
@@ -58,14 +58,14 @@ class Member:
 
     def _take_part(self, stage: Stage, order: Order) -> Fault | None:
         """One attempt; the program's own fault, if it was that."""
-        self._last = order.attempt
-        self._link.begin(order.attempt)
+        self._last = (order.leader, order.attempt)
+        self._link.begin(order)
         self._in_run(order.run)
         self._work.account.stage(stage.name)
         place = Place(order.rank, order.nodes, order.address, order.port)
-        fault = self._attempts.run(stage, order.attempt, place, self._link.peers(order.attempt)).fault
+        fault = self._attempts.run(stage, order.attempt, place, self._link.peers(order)).fault
         own = fault if fault and fault.cause not in (PEER_LOST, TERMINATED) else None
-        self._link.end(order.attempt, self._ending(fault), own)
+        self._link.end(order, self._ending(fault), own)
         if fault:
             self._work.account.fault(fault, order.restarts)
         if fault and not own and not self._is_done(stage):  # node 0 may end it before our ranks have quite ended

@@ -27,6 +27,7 @@ _NOTICES = "notices"
 _HEARTBEAT = "heartbeat-"
 _FAULT = "fault-"
 _PID = "pid-"
+_BEGUN = "begun"
 SCRATCH = "prepare-"  # what the folders begin with in which data is prepared
 STAGING = "staging"  # the folder in which checkpoints are staged
 _BEAT = struct.Struct("=qd")
@@ -139,6 +140,12 @@ def read_faults(runtime: Path) -> list[Fault]:
 def write_pid(runtime: Path, rank: int) -> None:
     """Say that this process is `rank` and answers SIGUSR1 with its stack."""
     write_atomically(runtime / f"{_PID}{rank:05d}", str(os.getpid()))
+    (runtime / _BEGUN).touch()
+
+
+def has_begun(runtime: Path) -> bool:
+    """Whether any rank has begun, ended well though it may be by now."""
+    return (runtime / _BEGUN).exists()
 
 
 def forget_pid(runtime: Path, rank: int) -> None:
@@ -175,7 +182,7 @@ def clear(runtime: Path) -> None:
     for prefix in (_HEARTBEAT, _FAULT, _PID):
         for _, path in _per_rank(runtime, prefix):
             path.unlink(missing_ok=True)
-    for name in (PROGRESS, METRICS_PORT, _NOTICES):
+    for name in (PROGRESS, METRICS_PORT, _NOTICES, _BEGUN):
         (runtime / name).unlink(missing_ok=True)
 
 

@@ -41,24 +41,35 @@ class Gang:
     """The nodes of a job. Safe to use from any thread: words come in those of the server."""
 
     def __init__(
-        self, uid: str, run: str, *, fewest: int, most: int, usual: int, lost_seconds: float, shrink_seconds: float
+        self,
+        uid: str,
+        run: str,
+        launcher: str,
+        *,
+        fewest: int,
+        most: int,
+        usual: int,
+        lost_seconds: float,
+        shrink_seconds: float,
     ) -> None:
         """`fewest` to `most` nodes train together: `usual` of them at first, then as many as did last.
+
+        `launcher`, made up, tells this node 0 from one before it: what was said of that one's attempts isn't of ours.
 
         Those that are missing are waited for, `shrink_seconds` long if fewer will do; one that said that it leaves
         isn't. A node from which nothing was heard for `lost_seconds` is gone.
         """
-        self._uid, self._run = uid, run
+        self._uid, self._launcher = uid, launcher
         self._fewest, self._most, self._usual = fewest, most, usual
         self._lost_seconds, self._shrink_seconds = lost_seconds, shrink_seconds
         self._lock = threading.Lock()
         self._heard: dict[int, _Heard] = {}
         self._replaced: set[str] = set()
         self._attempt = _Attempt(0, {}, "", 0, open=False)
-        self._gone = False
+        self._gone = self._rests = False
         self._changed = time.monotonic()
         self._present: set[int] = set()
-        self._order = Order(run=run)
+        self._order = Order(run=run, leader=launcher)
 
     def answer(self, word: Word) -> Order:
         """Take in what a node says. Raises NotOurs."""
@@ -83,6 +94,7 @@ class Gang:
                     "nodes": 1 + len(attempt.members),
                     "address": attempt.address,
                     "port": attempt.port,
+                    "rests": self._anyone_rests(),
                 }
             )
 
@@ -106,29 +118,21 @@ class Gang:
     def waits_for(self) -> str:
         """What is in the way of an attempt, in plain words; empty: nothing."""
         with self._lock:
-            present = self._there()
-            if present.keys() != self._present:
-                self._present, self._changed = set(present), time.monotonic()
-            if busy := self._busy():
-                return busy
-            count, wanted = 1 + len(present), self._wanted()
-            waited = time.monotonic() - self._changed > self._shrink_seconds
-            if count >= wanted or (count >= self._fewest and waited):
-                return ""
-            missing = [node for node in range(1, self._most) if node not in present]
-            return f"node {_listed(missing[: wanted - count])} of {wanted}"
+            return self._waits_for()
 
     def busy(self) -> str:
         """Which nodes still run an attempt, in plain words; empty: none."""
         with self._lock:
             return self._busy()
 
-    def begin(self, number: int, address: str, port: int) -> Place:
-        """Begin an attempt with whoever is there; node 0's place in it."""
+    def begin(self, number: int, address: str, port: int) -> Place | None:
+        """Begin an attempt with whoever is there; node 0's place in it. None if there's something to wait for again."""
         with self._lock:
+            if self._waits_for():
+                return None
             members = {node: heard.word.launcher for node, heard in self._there().items()}
             self._attempt = _Attempt(number, members, address, port)
-            self._gone = False
+            self._gone = self._rests = False
             self._usual = 1 + len(members)
             return Place(0, 1 + len(members), address, port)
 
@@ -150,6 +154,12 @@ class Gang:
             newcomer = any(node not in self._attempt.members for node in self._there())
             return Wish.SAVE if newcomer or Wish.SAVE in wishes else Wish.NOTHING
 
+    def rest(self, *, here: bool) -> bool:
+        """Tell the others whether a rank of node 0 rests; whether one does anywhere."""
+        with self._lock:
+            self._rests = here
+            return self._anyone_rests()
+
     def unfinished(self) -> str:
         """Which nodes haven't come to the end of the attempt; empty: none."""
         with self._lock:
@@ -164,6 +174,19 @@ class Gang:
             there = self._there()
             now = {node: heard.word.launcher for node, heard in there.items()}
             return Blame(next((fault for fault in faults if fault), None), self._gone or now != self._attempt.members)
+
+    def _waits_for(self) -> str:
+        present = self._there()
+        if present.keys() != self._present:
+            self._present, self._changed = set(present), time.monotonic()
+        if busy := self._busy():
+            return busy
+        count, wanted = 1 + len(present), self._wanted()
+        waited = time.monotonic() - self._changed > self._shrink_seconds
+        if count >= wanted or (count >= self._fewest and waited):
+            return ""
+        missing = [node for node in range(1, self._most) if node not in present]
+        return f"node {_listed(missing[: wanted - count])} of {wanted}"
 
     def _wanted(self) -> int:
         """Nodes with which an attempt begins at once."""
@@ -182,6 +205,9 @@ class Gang:
         running = {node: heard.word.running for node, heard in sorted(self._there().items()) if heard.word.running}
         return f"node {_listed(list(running))} to end attempt {max(running.values())}" if running else ""
 
+    def _anyone_rests(self) -> bool:
+        return self._rests or any(self._heard[node].word.rests for node in self._attempt.members)
+
     def _wish_of(self, node: int) -> Wish:
         heard = self._heard[node]
         if not self._said(node, self._attempt.members[node]) or self._silent(heard):
@@ -195,7 +221,8 @@ class Gang:
 
     def _outcome(self, node: int) -> str:
         word = self._heard[node].word
-        ours = word.ended == self._attempt.number and self._said(node, self._attempt.members[node])
+        ended = word.leader == self._launcher and word.ended == self._attempt.number
+        ours = ended and self._said(node, self._attempt.members[node])
         return word.outcome if ours else ""
 
     def _there(self) -> dict[int, _Heard]:

@@ -20,6 +20,9 @@ class Peers(Protocol):
     def wish(self) -> Wish:
         """What they want now."""
 
+    def rest(self, *, here: bool) -> bool:
+        """Tell them whether a rank rests here; whether one does anywhere."""
+
 
 class NoPeers:
     """One node has none."""
@@ -27,3 +30,7 @@ class NoPeers:
     def wish(self) -> Wish:
         """Nothing."""
         return Wish.NOTHING
+
+    def rest(self, *, here: bool) -> bool:
+        """Only those here can."""
+        return here

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Literal
 
 import torch
@@ -55,6 +56,7 @@ class Judge:
         self._device = ranks.device
         self._heart = heart
         self._signals = signals
+        self._compiled = not settings.compile
 
     @torch.no_grad()
     def __call__(
@@ -71,9 +73,16 @@ class Judge:
         stops = StopPoints(self._ranks, self._signals)
         for batch in reader.epoch(0):
             features, labels, weight = to_device(batch, self._device)
-            with autocast(self._settings, self._device):
+            with self._compiling(), autocast(self._settings, self._device):
                 logits = self._network(features)
             evaluator.update(logits.float(), labels, weight)
             self._heart.beat(step)
             stops.after_batch()
         return evaluator.compute()
+
+    def _compiling(self) -> AbstractContextManager[None]:
+        """Rest around the first answer: the network is compiled once more for evaluation, for minutes maybe."""
+        if self._compiled:
+            return nullcontext()
+        self._compiled = True
+        return self._heart.resting()
