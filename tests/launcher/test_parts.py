@@ -2,6 +2,7 @@
 
 import json
 import os
+import struct
 import subprocess
 import sys
 import threading
@@ -161,6 +162,11 @@ def test_a_rank_that_rested_goes_on_as_before(tmp_path: Path) -> None:
         assert read_heartbeats(tmp_path) == {}
     assert read_heartbeats(tmp_path)[0] > before
     assert read_heartbeats(tmp_path)[0][0] == 7
+
+
+def test_a_beat_that_is_half_written_after_a_rest_is_none_yet(tmp_path: Path) -> None:
+    (tmp_path / "heartbeat-00000").write_bytes(struct.pack("@qd", 359, 0.0))
+    assert read_heartbeats(tmp_path) == {}
 
 
 def test_only_silence_of_all_living_ranks_is_a_hang(tmp_path: Path) -> None:

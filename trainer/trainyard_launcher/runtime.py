@@ -30,7 +30,7 @@ _PID = "pid-"
 _BEGUN = "begun"
 SCRATCH = "prepare-"  # what the folders begin with in which data is prepared
 STAGING = "staging"  # the folder in which checkpoints are staged
-_BEAT = struct.Struct("=qd")
+_BEAT = struct.Struct("@qd")  # native: each of the two is written at once, and the time last
 
 
 def write_atomically(path: Path, text: str) -> None:
@@ -72,8 +72,8 @@ def read_heartbeats(runtime: Path) -> dict[int, tuple[int, float]]:
     beats = {}
     for rank, path in _per_rank(runtime, _HEARTBEAT):
         content = path.read_bytes()
-        if len(content) == _BEAT.size and any(content):
-            beats[rank] = _BEAT.unpack(content)
+        if len(content) == _BEAT.size and (beat := _BEAT.unpack(content))[1]:  # a step without a time is half written
+            beats[rank] = beat
     return beats
 
 
