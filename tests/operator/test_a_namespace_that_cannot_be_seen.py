@@ -64,11 +64,17 @@ def asks_in_vain(operator: ForkedOperator, times: int = 8) -> None:
     until("it asks in vain", lambda: refused(operator) >= before + times)
 
 
+def mend(space: Namespace, attempt: int) -> None:
+    """Wait until the fault is counted, and run the pod that is made anew."""
+    until("it is counted", lambda: space.status("digits")["restarts"]["attempt"] == attempt)
+    until("it is replaced", lambda: space.replaced("digits-1"))
+    space.run_all("digits")
+
+
 def lose_one_and_go_on(space: Namespace, attempt: int) -> None:
     """A fault is noticed and mended."""
     space.end("digits-1", 137, reason="OOMKilled")
-    until("it is counted", lambda: space.status("digits")["restarts"]["attempt"] == attempt)
-    space.run_all("digits")
+    mend(space, attempt)
 
 
 def test_others_go_on_and_it_is_healed_without_a_restart(
@@ -97,8 +103,7 @@ def test_others_go_on_and_it_is_healed_without_a_restart(
         asks_in_vain(operator)
         assert operator.get("/healthz") == "ok"
         give_role(other, RULES)
-        until("the fault there is counted", lambda: other.status("digits")["restarts"]["attempt"] == 1)
-        other.run_all("digits")
+        mend(other, 1)
 
         other.call("DELETE", f"/api/v1/namespaces/{other.name}")
         for pod in other.pods("digits"):

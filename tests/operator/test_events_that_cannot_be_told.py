@@ -27,7 +27,7 @@ def test_the_job_goes_on_and_the_last_one_is_told_later(
         alone.create("digits")
         alone.run_all("digits")
         alone.end("digits-1", 137, reason="OOMKilled")
-        alone.when("digits", phase="Restarting")
+        until("it is replaced", lambda: alone.replaced("digits-1"))
         alone.run_all("digits")
         alone.end("digits-1")
         alone.end("digits-0")

@@ -50,7 +50,7 @@ def test_pods_and_their_group_are_made_and_replaced(proxy: ApiProxy, alone: Name
         assert group["spec"] == {"minMember": 2}
         assert {pod["metadata"]["labels"]["scheduling.x-k8s.io/pod-group"] for pod in pods.values()} == {"tj-digits"}
         alone.end("digits-1", 137, reason="OOMKilled")
-        alone.when("digits", phase="Restarting")
+        until("it is replaced", lambda: alone.replaced("digits-1"))
         alone.run_all("digits", 3)
         assert proxy.writes.count(MADE) == 1
         alone.delete("digits")

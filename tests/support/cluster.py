@@ -176,6 +176,11 @@ class Namespace:
         self.when(name, phase="Running", nodesReady=count)
         return self.pods(name)
 
+    def replaced(self, pod: str) -> bool:
+        """Whether a pod that failed has been made anew."""
+        found = self.call("GET", f"/api/v1/namespaces/{self.name}/pods").get("items", [])
+        return any(each["metadata"]["name"] == pod and each["status"]["phase"] == "Pending" for each in found)
+
     def remove(self, pod: str) -> None:
         """Confirm a pod's deletion, as its kubelet would."""
         self.call("DELETE", f"/api/v1/namespaces/{self.name}/pods/{pod}", {"gracePeriodSeconds": 0})
