@@ -1,10 +1,11 @@
 # Three images: `docker build --target operator .`, and so `trainer` and `payload` (launcher and SDK for images of people's own).
 #
-# BASE is any image with python3 (3.11 or newer, with venv) and a C library as new as Debian 12's.
+# BASE is any image with python3 (3.11 or newer, with venv) and a C library as new as Debian 12's. Not 3.12: its JSON
+# decoder goes no deeper than 1,500 levels, and one manifest of that depth would keep the operator from listing any.
 # TORCH is an image made FROM that base with torch in the environment /opt/trainyard, for builds of other vendors.
 # Where a proxy signs TLS anew: --secret id=ca,src=/etc/ssl/certs/ca-certificates.crt (it stays out of the images).
 # What is installed stands in /opt/trainyard/sbom.cdx.json (CycloneDX).
-ARG BASE=python:3.12-slim-bookworm@sha256:782412e85d0f0984994c290652577d4018aff08145c85b262bb63dc0c7522254
+ARG BASE=python:3.13.14-slim-bookworm@sha256:67a1e1f215ccda113cfc024e8639049257e88f273898f595b61476d128d387e8
 ARG TORCH=torch
 
 FROM ${BASE} AS base

@@ -22,6 +22,7 @@ from trainyard_operator.settings import Settings
 from trainyard_operator.watch import Watch
 from trainyard_operator.web import Health, serve
 
+FIRST_PAUSE_SECONDS = 0.2  # between two tries of kopf's
 _WORKERS = 16  # jobs looked at side by side
 _LAST_SECONDS = 10.0  # for what is being written when the operator is told to stop
 
@@ -107,7 +108,8 @@ class Replica:
         settings = kopf.OperatorSettings()
         settings.posting.enabled = False
         settings.scanning.disabled = True
-        settings.networking.error_backoffs = [0.2, 0.5, 1, 2, 4, 8]
+        # Five minutes of refusals, then it ends and is started anew: not at once, for an API server in some trouble.
+        settings.networking.error_backoffs = [min(10.0, FIRST_PAUSE_SECONDS * 2**n) for n in range(36)]
         await kopf.operator(
             registry=registry,
             settings=settings,

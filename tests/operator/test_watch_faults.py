@@ -148,6 +148,23 @@ def test_jobs_deleted_unseen_are_found_by_the_next_list(
         alone.run_all("digits", 1)
 
 
+def test_a_watch_of_jobs_that_is_refused_for_long_ends_nothing(
+    proxy: ApiProxy, alone: Namespace, tmp_path: Path
+) -> None:
+    """With all namespaces it is kopf's, which by itself would give up, and end the operator, after some tries."""
+    with an_operator(proxy.through, tmp_path / "log", {"replica.FIRST_PAUSE_SECONDS": 0.01}) as operator:
+        alone.create("digits")
+        alone.run_all("digits")
+        proxy.choose = lambda request: Fault("answer") if request.watch and JOBS in request.path else PASS
+        proxy.cut_watches(JOBS)
+        until("it was refused often", lambda: len(proxy.refused) > 8)
+        alone.end("digits-1", 137, reason="OOMKilled")
+        alone.when("digits", phase="Restarting")
+        proxy.choose = lambda request: PASS
+        alone.run_all("digits")
+        assert operator.ended() is None
+
+
 def test_an_outage_of_the_api_server_is_survived(
     plane: ControlPlane, proxy: ApiProxy, alone: Namespace, tmp_path: Path
 ) -> None:
