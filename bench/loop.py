@@ -23,9 +23,10 @@ from torch.nn.parallel import DistributedDataParallel
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
-from support.training import free_port, write_prepared
+from support.training import write_prepared
 from trainyard_api.job import Checkpoint
 from trainyard_api.recipe import Recipe
+from trainyard_launcher.ports import free_port
 from trainyard_launcher.runtime import Heartbeat
 from trainyard_storage import Store, open_store
 from trainyard_trainer.checkpoint import Checkpointer

@@ -1,7 +1,6 @@
 """The operator with the rights and the settings that the chart gives it, and no others: nothing is refused to it."""
 
 import os
-import socket
 import subprocess
 import sys
 import urllib.request
@@ -19,6 +18,7 @@ from support.control_plane import control_plane
 from support.helm import CHART, of_kind, rendered
 from support.helm_cluster import HelmCluster
 from support.launched import wait_until
+from trainyard_launcher.ports import free_port
 
 pytest.importorskip("trainyard_operator", reason="the operator isn't here yet")
 
@@ -75,11 +75,6 @@ def operator(cluster: HelmCluster, folder: Path, values: dict[str, Any]) -> Iter
         process.terminate()
         process.wait(30)
         sys.stdout.write(log.read_text())  # pytest shows it if the test fails
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        return int(free.getsockname()[1])
 
 
 def calls(port: int) -> dict[tuple[str, str], float]:

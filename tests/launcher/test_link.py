@@ -14,7 +14,7 @@ from trainyard_launcher.gang.documents import Order
 from trainyard_launcher.gang.gang import Gang
 from trainyard_launcher.gang.link import Link
 from trainyard_launcher.gang.service import serve_gang
-from trainyard_launcher.lead import free_port
+from trainyard_launcher.ports import free_port
 from trainyard_launcher.serving import SmallHandler, SmallServer
 
 

@@ -14,9 +14,9 @@ from trainyard_api.errors import ExitCode
 from trainyard_api.status import CheckpointStatus, Progress
 from trainyard_launcher import serving
 from trainyard_launcher.account import Account
-from trainyard_launcher.lead import free_port
 from trainyard_launcher.node import Node, this_node
 from trainyard_launcher.observer import Observer
+from trainyard_launcher.ports import free_port
 from trainyard_launcher.report import reporting
 from trainyard_launcher.runtime import write_checkpoint
 from trainyard_storage import open_store

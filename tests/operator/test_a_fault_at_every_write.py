@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from support.api_proxy import PASS, ApiProxy, Fault, Request, api_proxy
-from support.cluster import Object, namespace
+from support.cluster import Object, namespace, until
 from support.control_plane import ControlPlane
 from support.forked_operator import ForkedOperator
 from support.scenarios import SCENARIOS, Scenario, create
@@ -34,6 +34,7 @@ class Disturbance:
         self._armed, self._seen, self.before = False, 0, 0
 
     def arm(self) -> None:
+        until("no write is under way", lambda: not self._proxy.under_way)
         self.before = len(self._proxy.writes)
         self._armed = True
 

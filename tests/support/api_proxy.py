@@ -64,6 +64,7 @@ class ApiProxy:
     mangle: Callable[[str, bytes], Lines] = lambda path, line: [(0.0, line)]
     writes: list[str] = field(default_factory=list)  # kinds of those the server has done, in order
     refused: list[tuple[str, int]] = field(default_factory=list)  # those it, or the proxy, has refused
+    under_way: int = 0  # writes that the server may have done, and that aren't among `writes` yet
     severed: threading.Event = field(default_factory=threading.Event)
     _upstream: str = ""
     _original: Path = Path()
@@ -123,15 +124,16 @@ class ApiProxy:
             return _refusal(fault)
         headers = {name: value for name, value in asked.headers.items() if name.lower() not in _HOP}
         url = self._upstream + asked.path_qs
-        async with session.request(asked.method, url, headers=headers, data=body or None) as answer:
-            if request.watch and answer.status == 200:
-                return await self._stream(asked, answer)
-            content = await answer.read()
-        if request.write:
-            if answer.status < 300:
-                self.writes.append(request.kind)
-            else:
-                self.refused.append((request.kind, answer.status))
+        self.under_way += request.write
+        try:
+            async with session.request(asked.method, url, headers=headers, data=body or None) as answer:
+                if request.watch and answer.status == 200:
+                    return await self._stream(asked, answer)
+                content = await answer.read()
+            if request.write:
+                self._note(request, answer.status)
+        finally:
+            self.under_way -= request.write
         if fault.what == "hold":
             self.held.set()
             await self._released.wait()
@@ -139,6 +141,12 @@ class ApiProxy:
             return self._cut(asked, fault)
         kept = {name: value for name, value in answer.headers.items() if name.lower() not in _UNPACKED}
         return web.Response(status=answer.status, headers=kept, body=content)
+
+    def _note(self, request: Request, status: int) -> None:
+        if status < 300:
+            self.writes.append(request.kind)
+        else:
+            self.refused.append((request.kind, status))
 
     def _cut(self, asked: web.BaseRequest, fault: Fault) -> web.Response:
         if fault.sever:

@@ -3,7 +3,6 @@
 import multiprocessing
 import os
 import signal
-import socket
 import sys
 import urllib.request
 import uuid
@@ -13,6 +12,7 @@ from importlib import import_module
 from pathlib import Path
 
 from support.cluster import until
+from trainyard_launcher.ports import free_port
 
 _CONTEXT = multiprocessing.get_context("forkserver")
 _CONTEXT.set_forkserver_preload(["trainyard_operator.__main__", "trainyard_operator.replica", __name__])
@@ -34,7 +34,7 @@ class ForkedOperator:
 
     def start(self) -> None:
         """Start it, under a Lease of its own: the last one's isn't waited for."""
-        self.port = _free_port()
+        self.port = free_port()
         lease = f"{self.log.stem}-{uuid.uuid4().hex[:8]}".lower()
         environment = {"TRAINYARD_LEASE": lease, "TRAINYARD_PORT": str(self.port), **self._environment}
         self._process = _CONTEXT.Process(target=_run, args=(environment, self._constants, str(self.log)), daemon=True)
@@ -117,8 +117,3 @@ def _run(environment: dict[str, str], constants: dict[str, float], log: str) -> 
     from trainyard_operator.__main__ import main
 
     sys.exit(main())
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        return int(taken.getsockname()[1])

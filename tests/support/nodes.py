@@ -19,7 +19,7 @@ import polars as pl
 
 from support.launched import wait_until, with_no_fuss
 from trainyard_api.documents import NodeReport
-from trainyard_launcher.lead import free_port
+from trainyard_launcher.ports import free_port
 from trainyard_launcher.processes import descendants
 
 

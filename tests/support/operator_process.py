@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import urllib.request
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from support.cluster import until
+from trainyard_launcher.ports import free_port
 
 
 class OperatorProcess:
@@ -22,7 +22,7 @@ class OperatorProcess:
         self._kubeconfig = kubeconfig
         self._environment = environment
         self.log = log
-        self.port = _free_port()
+        self.port = free_port()
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -89,8 +89,3 @@ def operator(kubeconfig: Path, log: Path, **environment: str) -> Iterator[Operat
     finally:
         if running.process and running.process.poll() is None:
             running.stop()
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        return int(taken.getsockname()[1])

@@ -5,7 +5,6 @@
 
 import json
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -20,6 +19,8 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+
+from trainyard_launcher.ports import free_port
 
 INSTALL = "sudo apt-get install prometheus"
 CACHE = Path.home() / ".cache" / "trainyard" / "prometheus"
@@ -78,8 +79,7 @@ class Prometheus:
 @contextmanager
 def prometheus(work: Path, scraped: list[dict[str, Any]], interval: str = "1s") -> Iterator[Prometheus]:
     """A server that scrapes the jobs `scraped` (as in its scrape_configs), with its files under `work`."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     settings = work / "prometheus.yml"
     settings.write_text(yaml.safe_dump({"global": {"scrape_interval": interval}, "scrape_configs": scraped}))
     log = work / "prometheus.log"

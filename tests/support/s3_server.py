@@ -7,7 +7,6 @@ import contextlib
 import http.client
 import json
 import os
-import socket
 import ssl
 import subprocess
 import sys
@@ -20,6 +19,7 @@ from typing import Any
 
 from support import go
 from support.certificates import Certificates
+from trainyard_launcher.ports import free_port
 
 VERSION = "v1.8.0"
 _PACKAGE = "github.com/versity/versitygw/cmd/versitygw"
@@ -98,7 +98,7 @@ def serve(folder: Path, certificates: Certificates | None = None) -> Iterator[S3
     """A server over `folder`, on a free port of 127.0.0.1, by TLS with `certificates`; stopped at the end."""
     program = binary()
     for _ in range(5):  # another process may take the port between finding it and using it
-        port = _free_port()
+        port = free_port()
         with (folder / "versitygw.log").open("ab") as log:
             command = _command(program, folder, port, certificates)
             process = subprocess.Popen(command, stdout=log, stderr=log, env=_environment())
@@ -152,12 +152,6 @@ def _answers(process: subprocess.Popen[bytes], port: int, certificates: Certific
                 return True
         time.sleep(0.01)
     return False
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _variables(endpoint: str, access_key: str, secret_key: str, region: str) -> dict[str, str]:

@@ -8,7 +8,6 @@ import json
 import multiprocessing
 import multiprocessing.connection
 import os
-import socket
 import sys
 import time
 from collections.abc import Callable
@@ -23,6 +22,7 @@ from safetensors.numpy import load
 
 from support.shards import index_parquet
 from trainyard_api.documents import DatasetManifest, Fault, FieldSpec, Plan, ResolvedJob
+from trainyard_launcher.ports import free_port
 from trainyard_launcher.runtime import read_faults
 from trainyard_storage import Store, open_store
 from trainyard_trainer.data.index import sealed
@@ -207,13 +207,6 @@ class Ranks:
             process.kill()
         for process in self.processes:
             process.join(60)
-
-
-def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as server:
-        server.bind(("127.0.0.1", 0))
-        return int(server.getsockname()[1])
 
 
 def _start(rank: int, environment: dict[str, str], log: Path) -> ForkServerProcess:

@@ -1,6 +1,5 @@
 """One machine, or node 0 of several: stage after stage, with restarts in place."""
 
-import socket
 import time
 from collections.abc import Callable
 
@@ -13,6 +12,7 @@ from trainyard_launcher.gang.gang import Gang
 from trainyard_launcher.gang.muster import UNREACHED, Muster
 from trainyard_launcher.gang.wish import Wish
 from trainyard_launcher.machine import this_machine
+from trainyard_launcher.ports import free_port
 from trainyard_launcher.rank import PEER_LOST, TERMINATED
 from trainyard_launcher.runtime import clear, read_faults, write_atomically
 from trainyard_launcher.stages import FINISHED, REPORT, Stage
@@ -195,10 +195,3 @@ class Lead:
         if writing.poll() and not work.interruption.count:
             said = "; ".join(fault.message for fault in read_faults(work.runtime))
             work.account.notice(f"The report couldn't be written: {said or 'its process ended'}")
-
-
-def free_port() -> int:
-    """A port that nothing listens on: of each attempt its own, so that what is left of another finds nobody."""
-    with socket.create_server(("", 0)) as listening:
-        port: int = listening.getsockname()[1]
-        return port

@@ -1,13 +1,12 @@
 """Starting etcd, kube-apiserver and kube-controller-manager, and speaking to them."""
 
 import itertools
-import socket
 import ssl
 import subprocess
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from http.client import HTTPResponse
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from support.control_plane import commands
 from support.control_plane.access import Authority, write_kubeconfig
 from support.control_plane.binaries import folder
 from support.control_plane.process import Process
+from trainyard_launcher.ports import free_port
 
 _TOKEN = "administrator-of-a-test"  # of a server on loopback that lives for one test session
 _START_SECONDS = 90
@@ -29,7 +29,7 @@ class ControlPlane:
 
     def __init__(self, work: Path) -> None:
         self.work = work
-        etcd, peer, port = _free_ports(3)
+        etcd, peer, port = free_port(), free_port(), free_port()
         self.url = f"https://127.0.0.1:{port}"
         self.certificate = work / "certificates" / "apiserver.crt"
         self._authority = Authority(work)
@@ -77,7 +77,7 @@ class ControlPlane:
         Install resource definitions first: the garbage collector looks for new ones only every 30 s.
         """
         if self._controllers is None:
-            (port,) = _free_ports(1)
+            port = free_port()
             words = commands.controllers(self.work, self.kubeconfig(), self.certificate, port)
             self._controllers = self._process("kube-controller-manager", words)
         self._controllers.start()
@@ -162,9 +162,3 @@ def _holds(condition: Callable[[], bool]) -> bool:
         return condition()
     except OSError:
         return False
-
-
-def _free_ports(count: int) -> list[int]:
-    with ExitStack() as stack:
-        sockets = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
-        return [each.getsockname()[1] for each in sockets]
