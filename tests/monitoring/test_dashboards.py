@@ -111,7 +111,7 @@ def test_every_panel_about_the_operator_shows_what_it_tells(tmp_path: Path) -> N
 
     def something_happens() -> None:
         told.api_calls.labels("patch", "200").inc()
-        told.restarts.labels("user").inc()
+        told.restarted("user", 1)
         told.reconcile.labels("ok").observe(0.01)
         for histogram in (told.to_pods, told.to_running, told.to_complete):
             histogram.observe(0.1)

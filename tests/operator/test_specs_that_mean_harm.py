@@ -35,10 +35,11 @@ def test_a_digit_that_is_no_number_is_no_count_of_gpus() -> None:
 
 @pytest.mark.parametrize("name", [["x"], {"x": 1}, 5, None])
 def test_names_that_are_none_are_joined_all_the_same(name: object) -> None:
-    state = observed(template={"env": [{"name": name}], "volumes": [{"name": "cache", "emptyDir": {}}]})
+    state = observed(template={"volumes": [{"name": name}], "env": [{"name": "HTTPS_PROXY", "value": "mine"}]})
     assert state.spec is not None
-    assert state.spec.template.env == [*PRESETS["template"]["env"], {"name": name}]
-    assert state.spec.template.volumes == [{"name": "cache", "emptyDir": {}}]
+    assert state.spec.template.volumes == [*PRESETS["template"]["volumes"], {"name": name}]
+    assert state.spec.template.env == [{"name": "HTTPS_PROXY", "value": "mine"}]
+    assert observed(template={"env": [{"name": name}]}).spec is None
 
 
 def test_a_bug_in_reading_is_its_jobs_own_trouble(monkeypatch: pytest.MonkeyPatch) -> None:
