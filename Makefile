@@ -67,6 +67,7 @@ clean: ## remove the virtual environment and caches
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage*
 
 # --- installation: uv, pinned by hash like the rest, installs everything else -----------------------------------
+# Bytecode is made with it, once: else every process compiles torch anew where PYTHONDONTWRITEBYTECODE is set.
 
 .venv/.uv: requirements/uv.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || {
@@ -79,12 +80,12 @@ clean: ## remove the virtual environment and caches
 
 .venv/.run: .venv/.uv requirements/run.txt pyproject.toml
 	export VIRTUAL_ENV=$(CURDIR)/.venv
-	uv pip install --quiet --require-hashes -r requirements/run.txt
+	uv pip install --quiet --compile-bytecode --require-hashes -r requirements/run.txt
 	uv pip install --quiet --no-deps --no-build-isolation --editable .
 	touch $@
 
 .venv/.dev: .venv/.run requirements/dev.txt
-	VIRTUAL_ENV=$(CURDIR)/.venv uv pip install --quiet --require-hashes -r requirements/dev.txt
+	VIRTUAL_ENV=$(CURDIR)/.venv uv pip install --quiet --compile-bytecode --require-hashes -r requirements/dev.txt
 	touch $@
 
 .PHONY: help run test e2e lint format bench generate lock clean
