@@ -94,7 +94,9 @@ def _failed(pod: Pod) -> PodFault:
     }.get(ExitCode(end.exit_code) if end.exit_code in set(ExitCode) else ExitCode.OK, Account.USER)
     if said:
         rank = f"rank {said.rank}: " if said.rank is not None else ""
-        return _told(pod, account, word(said.cause), rank + " ".join(filter(None, (said.message, said.remedy))))
+        where = f"({said.where})" if "://" in (said.where or "") else ""  # else it's a place in the pod
+        words = " ".join(filter(None, (said.message, where, said.remedy)))
+        return _told(pod, account, word(said.cause), rank + words)
     if end.exit_code == ExitCode.TERMINATED:
         return _told(pod, account, "Terminated", "it was told to stop (SIGTERM) by somebody else")
     cause = "Killed" if end.exit_code == 137 else "UserError"

@@ -175,6 +175,23 @@ def test_writes_survive_503s(through: Through) -> None:
     assert len(list(store.list())) == 4
 
 
+def test_writes_survive_those_of_others(through: Through, tmp_path: Path) -> None:
+    """Two nodes that write side by side: some services answer 409, though neither asks that there be nothing yet."""
+    store, _ = through(every(2, "conflict", "PUT"))
+    (tmp_path / "file").write_bytes(b"2")
+    store.put("x", b"1")
+    store.upload(tmp_path / "file", "x")
+    assert store.get("x") == b"2"
+
+
+def test_conflicts_without_end_are_told(through: Through, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("trainyard_storage.store._CONFLICT_SECONDS", (0.0, 0.0))
+    store, _ = through(lambda method, path: "conflict" if method == "PUT" else "ok")
+    with pytest.raises(TrainyardError, match="409") as told:
+        store.put("x", b"1")
+    assert told.value.code == ExitCode.INFRASTRUCTURE
+
+
 def test_a_storm_of_503s_ends_in_an_error(through: Through) -> None:
     store, proxy = through(lambda method, path: "busy")
     told = error(CALLS["get"], store)

@@ -8,10 +8,13 @@ from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import urlsplit
 
-Fault = Literal["ok", "cut", "flip", "busy", "reset", "silent"]
-"""What becomes of one request: nothing, a body cut short, a bit flipped in it, 503, no answer, or silence for ever."""
+Fault = Literal["ok", "cut", "flip", "busy", "conflict", "reset", "silent"]
+"""What becomes of one request: nothing, a body cut short, a bit flipped in it, 503, 409, no answer, or silence."""
 
-_BUSY = b"HTTP/1.1 503 Slow Down\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+_ANSWERS = {
+    "busy": b"HTTP/1.1 503 Slow Down\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
+    "conflict": b"HTTP/1.1 409 Conflict\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
+}
 
 
 @dataclass
@@ -90,10 +93,8 @@ async def _exchange(
         await asyncio.Event().wait()
     if fault == "reset":
         return
-    if fault == "busy":
-        writer.write(_BUSY)
-    else:
-        writer.write(_damaged(fault, *await _forward(upstream, head, body, method)))
+    answer = _ANSWERS.get(fault) or _damaged(fault, *await _forward(upstream, head, body, method))
+    writer.write(answer)
     await writer.drain()
 
 

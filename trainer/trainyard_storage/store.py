@@ -3,12 +3,13 @@
 import json
 import os
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import obstore
 from obstore.exceptions import AlreadyExistsError
@@ -23,6 +24,7 @@ from trainyard_storage.faults import STORAGE_ERRORS, NotFound, Verb, damaged, ex
 
 _PART = 8 * 1024 * 1024
 _PARTS_AT_ONCE = 4
+_CONFLICT_SECONDS = (0.1, 0.2, 0.4, 0.8, 1.6)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,15 +105,7 @@ class Store:
                 body: Any = views[0]
             else:
                 body = b"".join(views) if small else views
-            obstore.put(
-                self._backend,
-                path,
-                body,
-                mode="create" if if_absent else "overwrite",
-                use_multipart=not small,
-                chunk_size=_PART,
-                max_concurrency=_PARTS_AT_ONCE,
-            )
+            self._write(path, body, mode="create" if if_absent else "overwrite", use_multipart=not small)
 
     def head(self, key: str) -> ObjectInfo | None:
         """What a listing would say of `key`; None if there is no such object."""
@@ -177,11 +171,25 @@ class Store:
         """Copy the file `path` to `key`, in pieces: memory stays small. FileNotFoundError if there is no `path`."""
         path.stat()
         with self._calling("write", key) as name:
-            obstore.put(self._backend, name, path, chunk_size=_PART, max_concurrency=_PARTS_AT_ONCE)
+            self._write(name, path, mode="overwrite")
 
     def polars_options(self) -> dict[str, Any] | None:
         """`storage_options` with which polars reads `url(key)`; None for files."""
         return self._access.polars_options() if self._access else None
+
+    def _write(self, path: str, body: Any, *, mode: Literal["create", "overwrite"], **options: Any) -> None:
+        """Write over whatever is there; a service that answers 409 all the same has two writers at once: try again."""
+        options |= {"mode": mode, "chunk_size": _PART, "max_concurrency": _PARTS_AT_ONCE}
+        for pause in _CONFLICT_SECONDS:
+            try:
+                obstore.put(self._backend, path, body, **options)
+            except AlreadyExistsError:
+                if mode == "create":
+                    raise
+                time.sleep(pause)
+            else:
+                return
+        raise OSError("The storage service answers 409 (a conflict) again and again.")
 
     @contextmanager
     def _calling(self, verb: Verb, key: str) -> Iterator[str]:
