@@ -66,8 +66,9 @@ class DeadlineWhenReady(Observer):
             self.deadline.at = time.monotonic()
 
 
-def test_after_the_deadline_a_program_may_save_first(tmp_path: Path) -> None:
-    program = """
+def program_that_saves(folder: Path, seconds: float = 0.0) -> Tree:
+    """A rank that says `ready`, and once it's asked to stop leaves the file `saved`, for which it takes `seconds`."""
+    program = f"""
         import sys, time
         from pathlib import Path
         from trainyard_launcher.runtime import StopRequest
@@ -75,17 +76,21 @@ def test_after_the_deadline_a_program_may_save_first(tmp_path: Path) -> None:
         print("ready", flush=True)
         while not stop.requested():
             time.sleep(0.01)
+        time.sleep({seconds})  # as slow storage would have it
         Path("saved").touch()
         sys.exit(143)
     """
-    (tmp_path / "train.py").write_text(textwrap.dedent(program))
-    (tmp_path / "logs").mkdir()
-    environment = {**os.environ, "TRAINYARD_RUNTIME": str(tmp_path), "TRAINYARD_STAGE": "script"}
+    (folder / "train.py").write_text(textwrap.dedent(program))
+    (folder / "logs").mkdir()
+    environment = {**os.environ, "TRAINYARD_RUNTIME": str(folder), "TRAINYARD_STAGE": "script"}
     command = [sys.executable, "-u", "-m", "trainyard_launcher.rank", "train.py"]
+    return Tree(command, env=environment, folder=folder, log=folder / "log")
+
+
+def test_after_the_deadline_a_program_may_save_first(tmp_path: Path) -> None:
     observer = DeadlineWhenReady()
-    tree = Tree(command, env=environment, folder=tmp_path, log=tmp_path / "log")
     ending = Supervisor(
-        tree,
+        program_that_saves(tmp_path),
         tmp_path,
         "script",
         watch=HangWatch(tmp_path, "auto"),
@@ -116,25 +121,9 @@ class WishWhenReady(Observer):
 def test_where_nodes_come_a_checkpoint_has_the_time_that_it_takes_and_where_one_goes_the_grace_period(
     wish: Wish, tmp_path: Path
 ) -> None:
-    program = """
-        import sys, time
-        from pathlib import Path
-        from trainyard_launcher.runtime import StopRequest
-        stop = StopRequest()
-        print("ready", flush=True)
-        while not stop.requested():
-            time.sleep(0.01)
-        time.sleep(1)  # as slow storage would have it
-        Path("saved").touch()
-        sys.exit(143)
-    """
-    (tmp_path / "train.py").write_text(textwrap.dedent(program))
-    (tmp_path / "logs").mkdir()
-    environment = {**os.environ, "TRAINYARD_RUNTIME": str(tmp_path), "TRAINYARD_STAGE": "script"}
-    command = [sys.executable, "-u", "-m", "trainyard_launcher.rank", "train.py"]
     others = WishWhenReady(wish)
     ending = Supervisor(
-        Tree(command, env=environment, folder=tmp_path, log=tmp_path / "log"),
+        program_that_saves(tmp_path, seconds=1),
         tmp_path,
         "script",
         watch=HangWatch(tmp_path, "auto"),

@@ -14,7 +14,7 @@ from trainyard_cli.cluster.refusals import Refused
 def storage_of(cluster: Cluster, job: Object) -> Storage:
     """The job's storage: as resolved when it began, else its own over its runtime's; without a URI if none says."""
     name, spec = job["metadata"]["name"], job.get("spec") or {}
-    resolved = _optional(cluster, connection.core(cluster.namespace, "configmaps", f"tj-{name}"))
+    resolved = _optional(cluster, connection.core(cluster.namespace, "configmaps", f"tj-{name}")) or {}
     if text := (resolved.get("data") or {}).get("job.json"):
         return Storage.model_validate(json.loads(text)["spec"]["storage"])
     preset = runtime_storage(cluster, spec.get("runtime")) or {}
@@ -23,13 +23,8 @@ def storage_of(cluster: Cluster, job: Object) -> Storage:
 
 def runtime_storage(cluster: Cluster, name: str | None) -> Object | None:
     """The storage that a TrainingRuntime presets; {} where there is none, None where it may not be read."""
-    try:
-        runtime = cluster.get(connection.runtimes(name or DEFAULT_RUNTIME))
-    except Refused as refused:
-        if refused.status in (403, 404):
-            return {} if refused.status == 404 else None
-        raise
-    return dict((runtime.get("spec") or {}).get("storage") or {})
+    runtime = _optional(cluster, connection.runtimes(name or DEFAULT_RUNTIME))
+    return None if runtime is None else dict((runtime.get("spec") or {}).get("storage") or {})
 
 
 def from_here(storage: Storage) -> Storage:
@@ -55,11 +50,11 @@ def stored_at(cluster: Cluster, job: Object) -> str | None:
     return root.rstrip("/") + below if root else None
 
 
-def _optional(cluster: Cluster, path: str) -> Object:
-    """The object, or {} if it isn't there or isn't for this reader."""
+def _optional(cluster: Cluster, path: str) -> Object | None:
+    """The object; {} if it isn't there, None if it isn't for this reader."""
     try:
         return cluster.get(path)
     except Refused as refused:
         if refused.status in (403, 404):
-            return {}
+            return {} if refused.status == 404 else None
         raise
