@@ -4,11 +4,11 @@ import asyncio
 import re
 from collections.abc import Awaitable
 
+from trainyard_operator.actions import Action, Apply, Create, Delete, EndPod, child
 from trainyard_operator.api import PODS, Api, ApiError, Object
 from trainyard_operator.children import covers
 from trainyard_operator.index import Index
 from trainyard_operator.names import Key, owner_uid
-from trainyard_operator.plan import Action, Apply, Create, Delete, EndPod, child
 from trainyard_operator.pod import plain
 from trainyard_operator.state import Trouble
 

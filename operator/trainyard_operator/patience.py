@@ -3,9 +3,9 @@
 import time
 from typing import NamedTuple
 
+from trainyard_operator.actions import Action, Create, child
 from trainyard_operator.api import PODS
 from trainyard_operator.names import Key
-from trainyard_operator.plan import Action, Create, child
 from trainyard_operator.state import State, Trouble
 
 _SECONDS = 10.0  # after the first refusal, and each time in a row as much longer

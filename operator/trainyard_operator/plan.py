@@ -6,51 +6,14 @@ from datetime import timedelta
 
 from trainyard_api.status import Status
 from trainyard_operator import clock
-from trainyard_operator.api import CONFIG_MAPS, PODS, SERVICES, Resource
-from trainyard_operator.children import Object, config_map, covers, pod_group, service
+from trainyard_operator.actions import Action, Apply, Create, Delete, EndPod
+from trainyard_operator.api import CONFIG_MAPS, PODS, SERVICES, Object
+from trainyard_operator.children import config_map, covers, pod_group, service
 from trainyard_operator.elastic import giving_way, next_gives_way, size, up
 from trainyard_operator.pod import Pod
 from trainyard_operator.pods import Images, pod
 from trainyard_operator.state import State, end_of
 from trainyard_operator.verdict import PAUSE, complete_by
-
-
-@dataclass(frozen=True)
-class Create:
-    """Make an object that isn't there."""
-
-    resource: Resource
-    body: Object
-
-
-@dataclass(frozen=True)
-class Apply:
-    """Put the fields we own back as they should be."""
-
-    resource: Resource
-    body: Object
-
-
-@dataclass(frozen=True)
-class Delete:
-    """Delete the object with this UID. `grace_seconds` 0: without waiting for its node."""
-
-    resource: Resource
-    name: str
-    uid: str
-    grace_seconds: int | None = None
-
-
-@dataclass(frozen=True)
-class EndPod:
-    """Have the kubelet end a pod, so that it and its logs stay."""
-
-    name: str
-    uid: str
-    after_seconds: int  # of its life
-
-
-Action = Create | Apply | Delete | EndPod
 
 
 @dataclass(frozen=True)
@@ -215,14 +178,3 @@ def _delete(each: Pod) -> Delete:
 def counts(status: Status, last: Status) -> bool:
     """Whether `status` counts something that must be on record before anything is done about it."""
     return status.restarts.attempt != last.restarts.attempt or end_of(status) != end_of(last)
-
-
-def child(action: Action) -> str:
-    """What `action` is about: `Pod digits-0`."""
-    match action:
-        case EndPod():
-            return f"{PODS.kind} {action.name}"
-        case Delete():
-            return f"{action.resource.kind} {action.name}"
-        case _:
-            return f"{action.resource.kind} {action.body['metadata']['name']}"

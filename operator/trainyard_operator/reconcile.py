@@ -6,6 +6,7 @@ from datetime import datetime
 
 from trainyard_api.status import Status
 from trainyard_operator import clock
+from trainyard_operator.actions import child
 from trainyard_operator.api import JOBS, UNREACHABLE, Api, ApiError
 from trainyard_operator.events import Recorder
 from trainyard_operator.execute import Executor
@@ -16,7 +17,7 @@ from trainyard_operator.metrics import Metrics
 from trainyard_operator.names import Key
 from trainyard_operator.observe import Observer
 from trainyard_operator.patience import Patience
-from trainyard_operator.plan import Plan, child, counts, plan
+from trainyard_operator.plan import Plan, counts, plan
 from trainyard_operator.pods import Images
 from trainyard_operator.queue import Queue
 from trainyard_operator.state import State

@@ -6,8 +6,8 @@ import pytest
 
 from support.any_history import Cluster
 from trainyard_api.errors import TrainyardError
+from trainyard_operator.actions import Create
 from trainyard_operator.api import JOBS
-from trainyard_operator.plan import Create
 from trainyard_operator.settings import read
 
 SCRIPT = {"command": ["train.py"], "source": "s3://bucket/code.tar.gz"}

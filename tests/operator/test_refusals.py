@@ -11,10 +11,10 @@ from support.cluster import Namespace, until
 from support.forked_operator import an_operator
 from trainyard_api.status import Status
 from trainyard_operator import patience
+from trainyard_operator.actions import Action, Create, Delete
 from trainyard_operator.api import PODS
 from trainyard_operator.names import Key
 from trainyard_operator.patience import Patience
-from trainyard_operator.plan import Action, Create, Delete
 from trainyard_operator.state import State, Trouble
 
 KEY = Key("team-a", "digits")

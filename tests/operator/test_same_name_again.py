@@ -9,13 +9,13 @@ from kubernetes.client import ApiException
 from support.cluster import Namespace, Object, until
 from support.control_plane import ControlPlane
 from support.phases import ENDED, LIVE
+from trainyard_operator.actions import EndPod
 from trainyard_operator.api import Api, ApiError
 from trainyard_operator.connection import connect
 from trainyard_operator.execute import Executor
 from trainyard_operator.index import Index
 from trainyard_operator.metrics import Metrics
 from trainyard_operator.names import Key
-from trainyard_operator.plan import EndPod
 
 
 @pytest.mark.parametrize("phase", LIVE + ENDED, ids=lambda phase: phase.__name__)

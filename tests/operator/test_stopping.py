@@ -1,8 +1,8 @@
 """What is to stop does stop: on nodes that fall silent, and whatever deadlines pods have of their own. Pure."""
 
 from support.any_history import running
+from trainyard_operator.actions import EndPod
 from trainyard_operator.api import PODS
-from trainyard_operator.plan import EndPod
 
 
 def test_a_node_that_falls_silent_while_its_pod_stops_is_given_up() -> None:

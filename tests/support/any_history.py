@@ -8,11 +8,12 @@ from typing import Any
 from support.cluster import Object, container, job
 from trainyard_api.status import Status
 from trainyard_operator import clock
+from trainyard_operator.actions import Apply, Create, Delete, EndPod
 from trainyard_operator.api import CONFIG_MAPS, JOBS, NODES, PODS, SERVICES, Resource
 from trainyard_operator.index import Index
 from trainyard_operator.names import Key
 from trainyard_operator.observe import Observer
-from trainyard_operator.plan import Apply, Create, Delete, EndPod, Plan, plan
+from trainyard_operator.plan import Plan, plan
 from trainyard_operator.pods import Images
 from trainyard_operator.state import State
 from trainyard_operator.status import next_status
